@@ -1,0 +1,20 @@
+/** State at a version: it shortens replay and lets the log be truncated. What it holds was committed before. */
+import { Context, type Effect } from "effect"
+import type { StoreFailed } from "./objects.ts"
+
+export interface Snapshot {
+  readonly version: number
+  readonly bytes: Uint8Array
+}
+
+export class Snapshots extends Context.Service<
+  Snapshots,
+  {
+    /** Keeps it beside every other version: an owner that was deposed can add an old one, never hide a newer one. */
+    readonly save: (name: string, snapshot: Snapshot) => Effect.Effect<void, StoreFailed>
+    /** The newest whole one; a damaged one is passed over for the one before it, and counted. */
+    readonly latest: (name: string) => Effect.Effect<Snapshot | undefined, StoreFailed>
+    /** Removes versions older than this one. */
+    readonly prune: (name: string, before: number) => Effect.Effect<void, StoreFailed>
+  }
+>()("runtime/Snapshots") {}
