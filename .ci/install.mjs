@@ -42,7 +42,18 @@ const fetchNode = () => {
   const { version } = json(lock).packages["node_modules/node"]
   const name = `node-${process.platform}-${process.arch}`
   const place = join(modules, ".node")
-  if (!npm("install", "--no-save", "--no-package-lock", "--ignore-scripts", "--prefix", place, `${name}@${version}`))
+  if (
+    !npm(
+      "install",
+      "--no-save",
+      "--no-package-lock",
+      "--ignore-scripts",
+      "--loglevel=error",
+      "--prefix",
+      place,
+      `${name}@${version}`
+    )
+  )
     return
   rmSync(nodeLink, { force: true })
   symlinkSync(join("..", ".node", "node_modules", name, "bin", "node"), nodeLink)
@@ -51,7 +62,7 @@ const fetchNode = () => {
 if (!agrees()) {
   say("installing what is missing (npm ci)")
   const included = ["--include=dev", "--include=optional", "--include=peer"]
-  if (!npm("ci", "--no-audit", "--no-fund", ...included)) fail("npm ci failed; see above")
+  if (!npm("ci", "--no-audit", "--no-fund", "--loglevel=error", ...included)) fail("npm ci failed; see above")
 }
 mkdirSync(dirname(nodeLink), { recursive: true })
 if (major(nodeLink) < 24) fetchNode()
