@@ -141,7 +141,7 @@ const make = (objects: typeof Objects.Service, prefix: string): typeof Snapshots
 
   const read = Effect.fnUntraced(function* (name: string, folder: string, version: number) {
     const key = keyOf(folder, version)
-    const stored = yield* objects.get(key).pipe(Effect.catchTag("ObjectMissing", () => Effect.succeed(undefined)))
+    const stored = yield* objects.get(key).pipe(Effect.catchTag("ObjectMissing", () => Effect.void))
     if (stored === undefined) return "gone" as const
     const opened = yield* unframe(name, version, stored)
     if (!("damage" in opened)) return opened

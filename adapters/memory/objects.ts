@@ -53,7 +53,8 @@ export const make = (place = "memory:"): typeof Objects.Service => {
     if (!kept.has(key)) sorted = undefined
     // Numbered, not derived from the bytes: a test sees every replacement, even one by equal bytes.
     const etag = `"${++puts}"`
-    kept.set(key, { bytes: bytes.slice(), etag })
+    // A Buffer's own slice would be a view on what the caller may change.
+    kept.set(key, { bytes: new Uint8Array(bytes), etag })
     return etag
   }
   const holds = (key: string, condition: Condition): boolean => {
