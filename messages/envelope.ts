@@ -38,4 +38,4 @@ export type Answer<Reply, Refusal> =
 
 /** Failures after which the same command with the same id may be sent again. */
 export const isRetryable = (failure: Failure): boolean =>
-  failure._tag === "Busy" || failure._tag === "Unavailable" || failure._tag === "Defect"
+  failure._tag === "Busy" || failure._tag === "Unavailable"

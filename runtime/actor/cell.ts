@@ -1,0 +1,99 @@
+/** One actor in memory: its state, what waits for it, and how far the journal has it. */
+import type { Failure } from "../../messages/envelope.ts"
+import type { Entry, Position } from "../../messages/entry.ts"
+import type { Batch } from "./batch.ts"
+import type { Delivery } from "./delivery.ts"
+import type { Kind } from "./kind.ts"
+import { type SavedWindow, Window } from "./window.ts"
+
+/** `waking`: its state is being read. `stopped`: it cannot be, for the reason in `failure`. */
+export type Stage = "waking" | "live" | "stopped"
+
+export class Cell {
+  readonly kind: Kind
+  readonly id: string
+  readonly key: string
+  stage: Stage = "waking"
+  failure: Failure | undefined
+  state: unknown
+  version = 0
+  /** The time of its last entry: the next one's is never earlier, whatever the clock does. */
+  at = 0
+  due = 0
+  window = new Window()
+  mailbox: Array<Delivery> = []
+  /** It stands in the shard's line of those that have something to do. */
+  queued = false
+  /** The last batch that holds an entry of this actor; nothing it answers leaves before that is committed. */
+  batch: Batch | undefined
+  /** While a snapshot is being stored: the first position committed behind it. */
+  behindSnapshot: { readonly version: number; from: Position | undefined } | undefined
+  usedAt = 0
+
+  constructor(kind: Kind, id: string, key: string) {
+    this.kind = kind
+    this.id = id
+    this.key = key
+  }
+
+  /** Back to nothing, for a replay. */
+  reset(): void {
+    this.stage = "waking"
+    this.state = this.kind.initial(this.id)
+    this.version = 0
+    this.at = 0
+    this.due = 0
+    this.window = new Window()
+  }
+
+  /** Replays one committed entry. Throws when it is not the next one or does not decode. */
+  apply(entry: Entry): void {
+    if (entry.version !== this.version + 1)
+      throw new Error(`version ${entry.version} follows version ${this.version}: something between is missing`)
+    for (const event of this.kind.readEvents(entry.events)) this.state = this.kind.evolve(this.state, event, entry.at)
+    this.committedAs(entry)
+  }
+
+  /** What every entry does to an actor besides its events. */
+  committedAs(entry: Entry): void {
+    this.version = entry.version
+    this.at = entry.at
+    this.due = entry.due
+    this.window.remember(entry.cause, entry.caller, entry.reply)
+  }
+
+  save(): Uint8Array {
+    const head = Buffer.from(
+      JSON.stringify({
+        form: this.kind.snapshotVersion,
+        version: this.version,
+        at: this.at,
+        due: this.due,
+        window: this.window.save()
+      })
+    )
+    const size = Buffer.alloc(4)
+    size.writeUInt32LE(head.length)
+    return Buffer.concat([size, head, this.kind.save(this.state)])
+  }
+
+  /** False when the snapshot was written in a form that this kind no longer reads. */
+  load(bytes: Uint8Array): boolean {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const size = buffer.readUInt32LE(0)
+    const head = JSON.parse(buffer.toString("utf8", 4, 4 + size)) as {
+      readonly form: number
+      readonly version: number
+      readonly at: number
+      readonly due: number
+      readonly window: SavedWindow
+    }
+    if (head.form !== this.kind.snapshotVersion) return false
+    this.state = this.kind.load(buffer.subarray(4 + size), this.id)
+    this.version = head.version
+    this.at = head.at
+    this.due = head.due
+    this.window = Window.load(head.window)
+    return true
+  }
+}

@@ -1,0 +1,86 @@
+/** Writes snapshots off the loop, shortens the log behind them, and puts idle actors away. */
+import { Clock, Effect } from "effect"
+import type { Position } from "../../messages/entry.ts"
+import { committed, snapshotName } from "./activate.ts"
+import type { Cell } from "./cell.ts"
+import { meters } from "./meters.ts"
+import type { Owned } from "./owned.ts"
+import { checkpointName, type ShardCheckpoint } from "./recover.ts"
+
+/** Snapshots under way at once: enough to hide a store's latency, few enough not to crowd out its other users. */
+const snapshotsAtOnce = 4
+
+export const checkpoints = Effect.fnUntraced(function* (owned: Owned) {
+  const { checkpointEveryMs } = owned.settings
+  for (;;) {
+    yield* Effect.sleep(checkpointEveryMs)
+    yield* round(owned).pipe(
+      Effect.catch((error) => Effect.logWarning(`checkpoint of shard ${owned.shard} put off`, error))
+    )
+  }
+})
+
+const round = Effect.fnUntraced(function* (owned: Owned) {
+  const { actors, size, settings } = owned
+  const now = yield* Clock.currentTimeMillis
+  const idle = now - settings.idleMs
+  if (size.bytes > settings.logBytesMax || size.entries > settings.logEntriesMax) yield* shorten(owned)
+  for (const cell of [...actors.cells.values()]) {
+    if (cell.usedAt > idle || cell.stage === "waking" || cell.mailbox.length > 0) continue
+    if (actors.dirty.has(cell.key) && cell.stage === "live") yield* snapshot(owned, cell)
+    putAway(owned, cell, idle)
+  }
+})
+
+/** Covers the older half of the log with snapshots, and cuts it off. */
+const shorten = Effect.fnUntraced(function* (owned: Owned) {
+  const { actors, size } = owned
+  const middle = size.middle
+  const old = [...actors.dirty].filter(([, from]) => from <= middle).sort(([, a], [, b]) => a - b)
+  yield* Effect.forEach(old, ([key]) => cover(owned, key), { concurrency: snapshotsAtOnce, discard: true })
+  const floor = Math.min(firstDirty(owned), owned.outboxDone() + 1, actors.head + 1)
+  const checkpoint: ShardCheckpoint = { dues: owned.dues.entries() }
+  const bytes = Buffer.from(JSON.stringify(checkpoint))
+  const name = checkpointName(owned.shard)
+  yield* owned.snapshots.save(name, { version: actors.head, bytes })
+  yield* owned.journal.truncate(owned.shard, floor)
+  size.truncated(floor)
+  yield* owned.snapshots.prune(name, actors.head)
+})
+
+const firstDirty = (owned: Owned): Position => {
+  let first = Number.POSITIVE_INFINITY
+  for (const position of owned.actors.dirty.values()) if (position < first) first = position
+  return first
+}
+
+/** One dirty actor, which is read first when it is not in memory. One that cannot be read keeps its part of the log. */
+const cover = Effect.fnUntraced(function* (owned: Owned, key: string) {
+  const slash = key.indexOf("/")
+  const kind = owned.actors.kindNamed(key.slice(0, slash))
+  if (kind === undefined) return
+  const cell = owned.actors.cellOf(kind, key.slice(slash + 1))
+  while (cell.stage === "waking") yield* Effect.sleep(5)
+  if (cell.stage === "live") yield* snapshot(owned, cell)
+})
+
+const snapshot = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
+  const { version } = cell
+  const bytes = cell.save()
+  const behind: NonNullable<Cell["behindSnapshot"]> = { version, from: undefined }
+  cell.behindSnapshot = behind
+  // A snapshot holds nothing that might still be lost: what it saw has to be in the log.
+  yield* committed(cell.batch)
+  yield* owned.snapshots.save(snapshotName(cell), { version, bytes })
+  meters.snapshots(bytes.length)
+  if (behind.from === undefined) owned.actors.dirty.delete(cell.key)
+  else owned.actors.dirty.set(cell.key, behind.from)
+  yield* owned.snapshots.prune(snapshotName(cell), version)
+})
+
+const putAway = (owned: Owned, cell: Cell, idle: number): void => {
+  const { actors } = owned
+  const isQuiet = cell.mailbox.length === 0 && cell.batch === undefined && cell.usedAt <= idle && !cell.queued
+  const isCovered = cell.stage === "stopped" || (cell.stage === "live" && !actors.dirty.has(cell.key))
+  if (isQuiet && isCovered) actors.cells.delete(cell.key)
+}

@@ -1,0 +1,67 @@
+/** What a new owner reads of its shard: the checkpoint, then the log behind it, once. */
+import { Effect, Stream } from "effect"
+import type { Placed, Position } from "../../messages/entry.ts"
+import type { ClaimedLog, Journal, Read } from "../ports/journal.ts"
+import type { Snapshots } from "../ports/snapshots.ts"
+import { keyOf } from "./delivery.ts"
+import { Dues } from "./dues.ts"
+import type { Kind } from "./kind.ts"
+import { LogSize } from "./logsize.ts"
+import { entryText, isWhole } from "./owned.ts"
+
+export interface Recovered {
+  readonly tails: Map<string, Array<Read>>
+  /** The first position of each actor that the log still holds. */
+  readonly dirty: Map<string, Position>
+  readonly dues: Dues
+  readonly size: LogSize
+  /** Entries of kinds that oblige others, in the order of the log. */
+  readonly obliging: ReadonlyArray<Placed>
+}
+
+/** The part of a checkpoint that is the shard's and no actor's. */
+export interface ShardCheckpoint {
+  readonly dues: ReadonlyArray<readonly [string, number]>
+}
+
+export const checkpointName = (shard: number): string => `shards/${shard}`
+
+export const recover = Effect.fnUntraced(function* (
+  shard: number,
+  log: ClaimedLog,
+  ports: {
+    readonly journal: Journal["Service"]
+    readonly snapshots: Snapshots["Service"]
+    readonly kinds: ReadonlyMap<string, Kind>
+  }
+) {
+  const dues = new Dues()
+  const checkpoint = yield* ports.snapshots.latest(checkpointName(shard))
+  if (checkpoint !== undefined) {
+    const saved = JSON.parse(Buffer.from(checkpoint.bytes).toString()) as ShardCheckpoint
+    for (const [key, at] of saved.dues) dues.set(key, at)
+  }
+  const since = checkpoint?.version ?? 0
+  const tails = new Map<string, Array<Read>>()
+  const dirty = new Map<string, Position>()
+  const size = new LogSize()
+  const obliging: Array<Placed> = []
+  const fold = (page: ReadonlyArray<Read>) => {
+    for (const read of page) {
+      if (read.position > log.head) return
+      const whole = isWhole(read)
+      const { kind, id } = whole ? read.entry : read.damaged
+      const key = keyOf(kind, id)
+      const tail = tails.get(key)
+      if (tail === undefined) tails.set(key, [read])
+      else tail.push(read)
+      if (!dirty.has(key)) dirty.set(key, read.position)
+      if (!whole) continue
+      size.add(read.position, entryText(read.entry), 1)
+      if (read.position > since) dues.set(key, read.entry.due)
+      if (ports.kinds.get(kind)?.oblige !== undefined) obliging.push(read)
+    }
+  }
+  yield* ports.journal.read(shard, 0).pipe(Stream.runForEach((page) => Effect.sync(() => fold(page))))
+  return { tails, dirty, dues, size, obliging } satisfies Recovered
+})
