@@ -37,24 +37,13 @@ const major = (binary) => {
   return status === 0 ? Number(/^v(\d+)\./.exec(stdout)?.[1]) : 0
 }
 
-/** The package `node` fetches its binary in an install script. Where scripts are not run, the binary's own package is taken. */
+/** The package `node` fetches its binary in an install script; where none may run, the binary's own package will do. */
 const fetchNode = () => {
   const { version } = json(lock).packages["node_modules/node"]
   const name = `node-${process.platform}-${process.arch}`
   const place = join(modules, ".node")
-  if (
-    !npm(
-      "install",
-      "--no-save",
-      "--no-package-lock",
-      "--ignore-scripts",
-      "--loglevel=error",
-      "--prefix",
-      place,
-      `${name}@${version}`
-    )
-  )
-    return
+  const flags = ["--no-save", "--no-package-lock", "--ignore-scripts", "--loglevel=error"]
+  if (!npm("install", ...flags, "--prefix", place, `${name}@${version}`)) return
   rmSync(nodeLink, { force: true })
   symlinkSync(join("..", ".node", "node_modules", name, "bin", "node"), nodeLink)
 }
@@ -67,9 +56,9 @@ if (!agrees()) {
 mkdirSync(dirname(nodeLink), { recursive: true })
 if (major(nodeLink) < 24) fetchNode()
 if (major(nodeLink) < 24) {
-  if (major(process.execPath) < 24)
-    fail(`no Node 24 for ${process.platform} ${process.arch} from npm: install it, then try again`)
+  const own = process.execPath
+  if (major(own) < 24) fail(`npm has no Node 24 for ${process.platform} ${process.arch}: install one, then try again`)
   rmSync(nodeLink, { force: true })
-  symlinkSync(process.execPath, nodeLink)
+  symlinkSync(own, nodeLink)
 }
 copyFileSync(lock, join(modules, ".installed-lock.json"))
