@@ -43,6 +43,8 @@ export interface Serving {
   readonly epoch: number
   readonly actors: Shard
   readonly offer: (delivery: Delivery) => void
+  /** How much of the log no snapshot covers yet: what a takeover would read. */
+  readonly logBytes: () => number
   /** Ends when the shard is lost, with the reason. */
   readonly lost: Effect.Effect<never, Fenced | Unavailable>
 }
@@ -176,7 +178,13 @@ export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) 
   yield* Effect.forkIn(timers(owned, duesChanged), scope)
   yield* Effect.forkIn(sendOwed(outbox, owning.client, scope), scope)
   yield* Effect.forkIn(recordProgress(outbox, settings.outboxRecordMs, (to) => advance(owned, to)), scope)
-  return { epoch: log.epoch, actors, offer, lost: Deferred.await(lost) } satisfies Serving
+  return {
+    epoch: log.epoch,
+    actors,
+    offer,
+    logBytes: () => owned.size.bytes,
+    lost: Deferred.await(lost)
+  } satisfies Serving
 })
 
 const eventsText = (position: number, entry: Placed["entry"]): string =>
