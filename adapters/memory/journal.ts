@@ -2,7 +2,7 @@
 import { Cause, Effect, Layer, Stream } from "effect"
 import type { Entry, Placed, Position } from "../../messages/entry.ts"
 import { batchEntriesMax } from "../../messages/limits.ts"
-import { positionOf, sequenceOf } from "../../runtime/journal/frame.ts"
+import { mustFit, positionOf, sequenceOf } from "../../runtime/journal/frame.ts"
 import { type ClaimedLog, Fenced, Journal, type Read } from "../../runtime/ports/journal.ts"
 
 interface Log {
@@ -108,6 +108,7 @@ const claimed = (log: Log, shard: number): ClaimedLog => {
   /** Writes at once, so that calls keep their order; the acknowledgement comes a step later, as from a real one. */
   const write = (entries: ReadonlyArray<Entry>) => {
     if (log.epoch !== epoch) return Effect.fail(new Fenced({ log: nameOf(shard), epoch: log.epoch }))
+    for (const entry of entries) mustFit(entry)
     const reads: Array<Placed> = []
     for (let start = 0; start < entries.length; start += batchEntriesMax) {
       const sequence = ++log.sequence

@@ -65,6 +65,16 @@ const bodyOf = (entry: Entry): string => entry.events + entry.reply
 export const entryBytes = (entry: Entry): number =>
   headBytes + bytesOf(extentOf(nameOf(entry))) + bytesOf(extentOf(bodyOf(entry)))
 
+const tooLarge = (entry: Entry, bytes: number): Error =>
+  new Error(`entry ${entry.version} of ${entry.kind}/${entry.id} takes ${bytes} bytes, above ${entryBytesMax}`)
+
+/** Dies on an entry above the limit, without counting the bytes of one that is far below it. */
+export const mustFit = (entry: Entry): void => {
+  if ((nameOf(entry).length + entry.events.length + entry.reply.length) * 3 + headBytes <= entryBytesMax) return
+  const bytes = entryBytes(entry)
+  if (bytes > entryBytesMax) throw tooLarge(entry, bytes)
+}
+
 /** Entries on their way into one frame, with their texts and extents, so that nothing is measured twice. */
 class Gathered {
   readonly entries: Array<Entry> = []
@@ -83,11 +93,7 @@ class Gathered {
     const bodyExtent = extentOf(body)
     const head = headBytes + bytesOf(nameExtent)
     const bytes = head + bytesOf(bodyExtent)
-    if (bytes > entryBytesMax) {
-      throw new Error(
-        `entry ${entry.version} of ${entry.kind}/${entry.id} takes ${bytes} bytes, above ${entryBytesMax}`
-      )
-    }
+    if (bytes > entryBytesMax) throw tooLarge(entry, bytes)
     if (this.entries.length === batchEntriesMax) return false
     if (headerBytes + this.headsBytes + this.bodiesBytes + bytes > batchBytesMax) return false
     this.entries.push(entry)
