@@ -64,6 +64,6 @@ describe("failures", () => {
   })
 
   it("may be retried only where nothing, or the same thing again, would be done", () => {
-    expect(failures.filter(isRetryable).map((failure) => failure._tag)).toEqual(["Busy", "Unavailable", "Defect"])
+    expect(failures.filter(isRetryable).map((failure) => failure._tag)).toEqual(["Busy", "Unavailable"])
   })
 })
