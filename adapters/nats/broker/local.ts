@@ -1,0 +1,148 @@
+/** The node's own place at its broker: the `Bus` port without a socket, by the rules that hold for every client. */
+import { randomBytes } from "node:crypto"
+import { Effect } from "effect"
+import { type Bus, type Headers, type Message, NoResponders } from "../../../runtime/ports/bus.ts"
+import { decodeHeaders, encodeHeaders, noHeaders } from "../headers.ts"
+import { isAnswerable, Waiting } from "../waiting.ts"
+import type { Client, Packet, Router, Subscription } from "./router.ts"
+import { isPattern, isSubject } from "./subjects.ts"
+
+interface Listener extends Subscription {
+  readonly heard: (message: Message) => void
+  isListening: boolean
+}
+
+const empty = Buffer.alloc(0)
+
+export class Local implements Client {
+  readonly echo = true
+  isOpen = true
+  readonly bus: Bus["Service"]
+  readonly #router: Router
+  readonly #failed: (defect: unknown) => void
+  readonly #waiting = new Waiting()
+  readonly #inbox = `_INBOX.${randomBytes(12).toString("hex")}.`
+  #underWay: Array<() => void> = []
+  #turn: NodeJS.Immediate | undefined
+
+  /** `failed` is told of a listener that threw. */
+  constructor(router: Router, failed: (defect: unknown) => void) {
+    this.#router = router
+    this.#failed = failed
+    this.bus = { subscribe: this.#subscribe, publish: this.#publish, request: this.#request }
+    router.add(
+      this.#listener(`${this.#inbox}*`, undefined, (message) => {
+        this.#waiting.settle(message.subject.slice(this.#inbox.length), Effect.succeed(message))
+      })
+    )
+  }
+
+  #listener(subject: string, queue: string | undefined, heard: (message: Message) => void): Listener {
+    return { client: this, sid: "", subject, queue, filtered: false, max: 0, delivered: 0, heard, isListening: true }
+  }
+
+  /** What comes from a socket is heard at once; what comes from this process, in the next turn, never within the call. */
+  deliver(subscription: Subscription, packet: Packet, from: Client): boolean {
+    const listener = subscription as Listener
+    const message = new Heard(this, packet)
+    if (from !== this) this.#hear(listener, message)
+    else {
+      this.#underWay.push(() => this.#hear(listener, message))
+      this.#turn ??= setImmediate(this.#drain)
+    }
+    return true
+  }
+
+  #hear(listener: Listener, message: Message): void {
+    if (!listener.isListening) return
+    try {
+      listener.heard(message)
+    } catch (defect) {
+      this.#failed(defect)
+    }
+  }
+
+  readonly #drain = (): void => {
+    this.#turn = undefined
+    const runs = this.#underWay
+    this.#underWay = []
+    for (const run of runs) run()
+  }
+
+  /** Gives the number of those who got it. */
+  send(subject: string, reply: string, body: Uint8Array | string, headers: Headers | undefined): number {
+    if (!isSubject(subject)) throw new Error(`not a subject that can be published to: ${JSON.stringify(subject)}`)
+    return this.#router.route(this, packetOf(subject, reply, body, headers))
+  }
+
+  readonly #subscribe: Bus["Service"]["subscribe"] = (subject, heard, options) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        if (!isPattern(subject)) throw new Error(`not a subject to listen to: ${JSON.stringify(subject)}`)
+        const listener = this.#listener(subject, options?.queue, heard)
+        this.#router.add(listener)
+        return listener
+      }),
+      (listener) =>
+        Effect.sync(() => {
+          listener.isListening = false
+          this.#router.remove(listener)
+        })
+    ).pipe(Effect.asVoid)
+
+  readonly #publish: Bus["Service"]["publish"] = (subject, body, headers) => void this.send(subject, "", body, headers)
+
+  readonly #request: Bus["Service"]["request"] = (subject, { body, headers, timeoutMs }) =>
+    Effect.callback((resume) => {
+      const token = this.#waiting.ask(subject, timeoutMs, resume)
+      if (this.send(subject, this.#inbox + token, body, headers) === 0)
+        this.#waiting.settle(token, Effect.fail(new NoResponders({ subject })))
+      return Effect.sync(() => this.#waiting.forget(token))
+    })
+
+  close(): void {
+    this.isOpen = false
+    clearImmediate(this.#turn)
+    this.#waiting.close()
+  }
+}
+
+/** The packet is used again, so everything is taken out of it here; headers are read only when they are looked at. */
+class Heard implements Message {
+  readonly subject: string
+  readonly body: Uint8Array
+  readonly respond: Message["respond"]
+  readonly #block: Buffer
+  #headers: Headers | undefined
+
+  constructor(local: Local, packet: Packet) {
+    const { subject, reply, data, start, bodyAt, end } = packet
+    this.subject = subject
+    this.body = data.subarray(bodyAt, end)
+    this.#block = bodyAt === start ? empty : data.subarray(start, bodyAt)
+    this.respond = isAnswerable(reply) ? (body, headers) => void local.send(reply, "", body, headers) : unanswered
+  }
+
+  get headers(): Headers {
+    this.#headers ??= this.#block.length === 0 ? noHeaders : decodeHeaders(this.#block)
+    return this.#headers
+  }
+}
+
+const unanswered = (): void => {}
+
+const packetOf = (subject: string, reply: string, body: Uint8Array | string, headers: Headers | undefined): Packet => {
+  if (headers === undefined || isEmpty(headers)) {
+    // A copy: the caller may use its bytes again while they still wait for a slow reader.
+    const data = Buffer.from(body as string)
+    return { subject, reply, data, start: 0, bodyAt: 0, end: data.length }
+  }
+  const block = encodeHeaders(headers)
+  const data = Buffer.concat([block, typeof body === "string" ? Buffer.from(body) : body])
+  return { subject, reply, data, start: 0, bodyAt: block.length, end: data.length }
+}
+
+const isEmpty = (headers: Headers): boolean => {
+  for (const _ in headers) return false
+  return true
+}
