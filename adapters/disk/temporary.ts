@@ -1,0 +1,128 @@
+/** Files on their way into the store: written and synced under a name of their own, invisible until they are whole. */
+import { createHash, randomUUID } from "node:crypto"
+import { readlinkSync } from "node:fs"
+import { type FileHandle, mkdir, open, readdir, stat, unlink, utimes } from "node:fs/promises"
+import { hostname } from "node:os"
+import { join } from "node:path"
+import { codeOf } from "./fault.ts"
+
+/** What a process elsewhere left behind is given this long: nobody writes one object for a day. */
+const strangerMsMax = 24 * 60 * 60 * 1000
+
+/** Where process numbers mean the same as here: a host, or one container of it. */
+const spaceOf = (): string => {
+  let space = ""
+  try {
+    space = readlinkSync("/proc/self/ns/pid")
+  } catch {
+    // There are no process namespaces here, so the host's name is all there is to tell.
+  }
+  return createHash("sha256").update(`${hostname()} ${space}`).digest("hex").slice(0, 12)
+}
+
+export interface Temporary {
+  readonly path: string
+  readonly etag: string
+}
+
+const lives = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (cause) {
+    return codeOf(cause) !== "ESRCH"
+  }
+}
+
+let lastMicros = 0
+
+/** Wall time in microseconds that never repeats in this process: two objects under one key never share their etag. */
+const stampMicros = (): number => {
+  lastMicros = Math.max(lastMicros + 1, Math.floor((performance.timeOrigin + performance.now()) * 1000))
+  return lastMicros
+}
+
+interface Stat {
+  readonly ino: bigint
+  readonly mtimeNs: bigint
+  readonly size: bigint
+}
+
+/** An object is never changed in place, so its file, the moment it was written and its size tell it from all others. */
+export const etagOf = (at: Stat): string =>
+  `"${at.ino.toString(36)}-${at.mtimeNs.toString(36)}-${at.size.toString(36)}"`
+
+const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> => {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at)
+    at += bytesWritten
+  }
+}
+
+export interface Temporaries {
+  /** Writes and syncs. It is the caller's to link or rename into place, and to remove. */
+  readonly write: (bytes: Uint8Array) => Promise<Temporary>
+  /** Gives the file a moment after this one, when the clock has not moved since, and its new etag. */
+  readonly younger: (temporary: Temporary, than: Stat) => Promise<string>
+  /** Removes what dead processes have left. */
+  readonly sweep: () => Promise<number>
+}
+
+export const temporaries = (directory: string): Temporaries => {
+  const own = `${spaceOf()}-${process.pid}-${randomUUID().slice(0, 8)}`
+  let written = 0
+
+  const abandoned = async (name: string): Promise<boolean> => {
+    const [space, pid] = name.split("-")
+    if (space === spaceOf()) return !lives(Number(pid))
+    const { mtimeMs } = await stat(join(directory, name))
+    return performance.timeOrigin + performance.now() - mtimeMs > strangerMsMax
+  }
+  return {
+    write: async (bytes) => {
+      const path = join(directory, `${own}-${++written}`)
+      const handle = await open(path, "wx", 0o600)
+      try {
+        await writeAll(handle, bytes)
+        const seconds = stampMicros() / 1e6
+        await handle.utimes(seconds, seconds)
+        await handle.sync()
+        return { path, etag: etagOf(await handle.stat({ bigint: true })) }
+      } catch (cause) {
+        await unlink(path).catch(() => undefined)
+        throw cause
+      } finally {
+        await handle.close()
+      }
+    },
+    younger: async (temporary, than) => {
+      const now = await stat(temporary.path, { bigint: true })
+      if (now.mtimeNs > than.mtimeNs) return temporary.etag
+      // Seconds are a double here, exact to a quarter of a microsecond: two of them are surely later.
+      const seconds = Number(than.mtimeNs / 1000n + 2n) / 1e6
+      await utimes(temporary.path, seconds, seconds)
+      const handle = await open(temporary.path, "r")
+      try {
+        await handle.sync()
+        return etagOf(await handle.stat({ bigint: true }))
+      } finally {
+        await handle.close()
+      }
+    },
+    sweep: async () => {
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      let swept = 0
+      for (const name of await readdir(directory)) {
+        try {
+          if (!(await abandoned(name))) continue
+          await unlink(join(directory, name))
+          swept++
+        } catch (cause) {
+          // Another process sweeps, or finishes its own, at the same time.
+          if (codeOf(cause) !== "ENOENT") throw cause
+        }
+      }
+      return swept
+    }
+  }
+}
