@@ -1,16 +1,16 @@
 /** Moves committed pages from the write-ahead log into the database file, in a thread of its own: it takes milliseconds. */
 import { DatabaseSync } from "node:sqlite"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
-import type { Store } from "./store.ts"
+import { type Store, walBytesMax } from "./store.ts"
 
 /** A checkpoint's work is worth its two flushes from about here on. */
-const checkpointBytesMin = 4 * 1024 * 1024
+const checkpointBytesMin = walBytesMax / 2
 
 /**
  * Under steady load the thread never quite catches up with the writer, and the write-ahead log only starts from its
- * beginning again when all of it was moved. From this length on the writer moves the short rest itself.
+ * beginning again when all of it was moved. Once it is that long the writer moves the short rest itself.
  */
-const walPagesMax = 8192
+const walPagesMax = walBytesMax / 4096
 
 const role = "artifacts-sqlite-checkpoint"
 

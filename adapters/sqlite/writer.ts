@@ -8,6 +8,15 @@ import { failureOf, type Store, type Write } from "./store.ts"
 /** One transaction takes no more than this: a longer one would make the first of its commands wait for the last. */
 const transactionBytesMax = 8 * 1024 * 1024
 
+/** A flush that takes longer than this is left to a thread; a shorter one costs less than handing it over and back. */
+const inlineFlushMs = 0.25
+
+/** How much the newest flush counts in what is expected of the next. */
+const newestShare = 0.2
+
+/** SQLite writes whole pages: at least one for each shard that a commit touches. */
+const pageBytes = 4096
+
 export type Answer = Deferred.Deferred<ReadonlyArray<Position>, Fenced | Unavailable>
 
 /** What one owner holds: the first failure of an append is the failure of all later ones. */
@@ -40,6 +49,8 @@ export class Writer {
   #barriers: Array<Deferred.Deferred<void, Unavailable>> = []
   #scheduled = false
   #flushing = false
+  /** What a flush takes here, as far as known: at first it is not, and so left to a thread. */
+  #flushMs = inlineFlushMs
   #closing = false
   /** After a failed flush nobody knows what the disk holds: the file has to be opened again, and its log replayed. */
   #broken: Unavailable | undefined
@@ -114,11 +125,36 @@ export class Writer {
       this.#settle(written, barriers, null)
       return
     }
+    this.#flush(taken.length <= 1, (error) => this.#settle(written, barriers, error))
+  }
+
+  /** Alone on a quick disk, an append waits for the disk and nothing else; otherwise the loop goes on meanwhile. */
+  #flush(alone: boolean, done: (error: Error | null) => void): void {
+    const began = performance.now()
+    const took = () => {
+      this.#flushMs += (performance.now() - began - this.#flushMs) * newestShare
+    }
+    if (alone && this.#flushMs < inlineFlushMs) {
+      const error = this.#flushInline()
+      took()
+      done(error)
+      return
+    }
     this.#flushing = true
     this.#store.flush((error) => {
       this.#flushing = false
-      this.#settle(written, barriers, error)
+      took()
+      done(error)
     })
+  }
+
+  #flushInline(): Error | null {
+    try {
+      this.#store.flushSync()
+      return null
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error))
+    }
   }
 
   /** Answers those that fail at once, and gives the ones that are written. */
@@ -163,7 +199,7 @@ export class Writer {
     }
     for (const barrier of barriers) Deferred.doneUnsafe(barrier, outcome)
     if (this.#broken === undefined) this.#settled(shards)
-    if (bytes > 0) this.#checkpointer.wrote(bytes)
+    if (bytes > 0) this.#checkpointer.wrote(bytes + pageBytes * (shards.size + 1))
     if (this.#waiting.length > 0 || this.#barriers.length > 0) this.#schedule()
   }
 
