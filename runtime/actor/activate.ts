@@ -18,6 +18,11 @@ export const committed = (batch: Batch | undefined): Effect.Effect<void> =>
 
 /** Ends with the actor live, or stopped for a reason that it then gives to everybody. */
 export const activate = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
+  if (cell.defect !== undefined) {
+    const { doing, error } = cell.defect
+    cell.defect = undefined
+    yield* Effect.logError(`${cell.key} fell while handling ${doing}, and is read again`, error)
+  }
   yield* committed(cell.batch)
   const failure = yield* read(owned, cell).pipe(
     Effect.retry({ schedule: patience, while: (error) => error._tag === "StoreDown" || error._tag === "Unavailable" }),

@@ -1,6 +1,7 @@
 /** One actor in memory: its state, what waits for it, and how far the journal has it. */
-import type { Failure } from "../../messages/envelope.ts"
+
 import type { Entry, Position } from "../../messages/entry.ts"
+import type { Failure } from "../../messages/envelope.ts"
 import type { Batch } from "./batch.ts"
 import type { Delivery } from "./delivery.ts"
 import type { Kind } from "./kind.ts"
@@ -15,6 +16,8 @@ export class Cell {
   readonly key: string
   stage: Stage = "waking"
   failure: Failure | undefined
+  /** What it fell over, until that is reported. */
+  defect: { readonly doing: string; readonly error: unknown } | undefined
   state: unknown
   version = 0
   /** The time of its last entry: the next one's is never earlier, whatever the clock does. */

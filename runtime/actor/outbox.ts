@@ -6,6 +6,7 @@ import { protocol } from "../../messages/protocol.ts"
 import type { Client } from "../client.ts"
 import { type Kind, kindOf } from "./kind.ts"
 import { meters } from "./meters.ts"
+import type { Owned } from "./owned.ts"
 import { Signal } from "./signal.ts"
 import { outboxCaller, outboxId } from "./window.ts"
 
@@ -47,7 +48,7 @@ export class Outbox {
   private readonly open = new Map<Position, number>()
   private readonly chains = new Map<string, Array<Owed>>()
   private readonly shard: number
-  private readonly kinds: ReadonlyMap<string, Kind>
+  readonly kinds: ReadonlyMap<string, Kind>
   private seen: Position = 0
   /** An actor is owed something and has no fibre yet that sends it. */
   readonly owing = new Signal()
@@ -155,15 +156,35 @@ export const sendOwed = Effect.fnUntraced(function* (outbox: Outbox, client: Cli
   }
 })
 
-/** Writes down how far it has come, once for what a moment brings: whoever takes over begins there. */
-export const recordProgress = Effect.fnUntraced(function* (
+/** What was committed before the claim and is still owed: from the place that the last owner wrote down. */
+export const resumeOutbox = Effect.fnUntraced(function* (
+  owned: Owned,
   outbox: Outbox,
-  recordMs: number,
-  advance: (to: Position) => void
+  kinds: ReadonlyMap<string, Kind>,
+  obliging: ReadonlyArray<Placed>
 ) {
+  const cell = owned.actors.cellOf(kinds.get(outboxKind.name) ?? outboxKind, String(owned.shard))
+  while (cell.stage === "waking") yield* Effect.sleep(1)
+  const done = typeof cell.state === "number" ? cell.state : 0
+  outbox.committed(obliging.filter((placed) => placed.position > done))
+  outbox.startAt(owned.log.head)
+})
+
+/** Writes down how far it has come, once for what a moment brings: whoever takes over begins there. */
+export const recordProgress = Effect.fnUntraced(function* (owned: Owned, outbox: Outbox) {
   for (;;) {
     yield* outbox.progress.wait
-    yield* Effect.sleep(recordMs)
-    advance(outbox.done)
+    yield* Effect.sleep(owned.settings.outboxRecordMs)
+    owned.offer({
+      verb: "do",
+      kind: outboxKind.name,
+      id: String(owned.shard),
+      caller: outboxCaller,
+      name: "Advance",
+      body: `{"to":${outbox.done}}`,
+      commandId: `advance:${outbox.done}`,
+      deadline: 0,
+      answer: () => {}
+    })
   }
 })

@@ -29,7 +29,8 @@ const deliveryOf = (message: Message, at: Receiving): Delivery | string => {
   const address = parseSubject(message.subject)
   if (address === undefined) return `not an address: ${message.subject.slice(0, 200)}`
   const { verb, kind, id, caller, name } = address
-  if (!at.kinds.has(kind) || kind === outboxKind.name) return `no kind ${kind}; there are ${[...at.kinds.keys()].join(", ")}`
+  if (!at.kinds.has(kind) || kind === outboxKind.name)
+    return `no kind ${kind}; there are ${[...at.kinds.keys()].join(", ")}`
   const home = shardOf(kind, id, at.shards)
   if (home !== at.shard) return `${kind}/${id} lives in shard ${home} of ${at.shards}, not in ${address.shard}`
   const headers = headersOf(message)
@@ -43,11 +44,13 @@ const deliveryOf = (message: Message, at: Receiving): Delivery | string => {
 
 const headersOf = ({ headers }: Message): { readonly id: string | undefined; readonly deadline: number } | string => {
   const type = headers["Content-Type"]
-  if (type !== undefined && !jsonTypes.has(type.toLowerCase())) return `Content-Type ${type} is not spoken here; use JSON`
+  if (type !== undefined && !jsonTypes.has(type.toLowerCase()))
+    return `Content-Type ${type} is not spoken here; use JSON`
   const id = headers[idHeader]
   if (id !== undefined && !idPattern.test(id)) return `${idHeader} has to be 1 to 200 visible ASCII characters`
   const deadline = headers[deadlineHeader]
-  if (deadline !== undefined && !/^\d{1,15}$/.test(deadline)) return `${deadlineHeader} has to be milliseconds since the epoch`
+  if (deadline !== undefined && !/^\d{1,15}$/.test(deadline))
+    return `${deadlineHeader} has to be milliseconds since the epoch`
   return { id, deadline: deadline === undefined ? 0 : Number(deadline) }
 }
 

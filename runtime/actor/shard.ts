@@ -25,7 +25,7 @@ export interface Surroundings {
   /** This actor has to be read from its snapshot and its log. */
   readonly activate: (cell: Cell) => void
   readonly committed: (placed: ReadonlyArray<Placed>, batch: Batch) => void
-  readonly defect: (cell: Cell, doing: string, error: unknown) => void
+  readonly defect: () => void
   readonly refused: (kind: string, reason: string) => void
 }
 
@@ -165,7 +165,8 @@ export class Shard {
       if (delivery.verb === "ask") this.answer(cell, delivery, now)
       else this.decide(cell, delivery, batch, now)
     } catch (error) {
-      this.around.defect(cell, delivery.name, error)
+      this.around.defect()
+      cell.defect = { doing: delivery.name, error }
       this.fail(delivery, { _tag: "Defect", why: error instanceof Error ? error.message : String(error) })
       // The state may be half changed: it is read again, behind what it has on its way into the log.
       cell.reset()
@@ -189,7 +190,11 @@ export class Shard {
     if ("why" in read) return this.fail(delivery, { _tag: "Malformed", why: read.why })
     const at = Math.max(now, cell.at)
     const context = { id: cell.id, caller, commandId, at }
-    const decision: Decision<unknown, { readonly _tag: string }, unknown> = cell.kind.decide(cell.state, read.value, context)
+    const decision: Decision<unknown, { readonly _tag: string }, unknown> = cell.kind.decide(
+      cell.state,
+      read.value,
+      context
+    )
     if ("refused" in decision) return this.refuse(cell, delivery, decision.refused)
     const reply = JSON.stringify(decision.reply)
     if (decision.events.length === 0) return this.release(cell, delivery, okText(reply))
@@ -243,8 +248,7 @@ export class Shard {
 }
 
 /** Half of a message: what comes on top of it rarely makes two, and the journal splits it when it does. */
-const isFull = (batch: Batch): boolean =>
-  batch.entries.length >= batchEntriesMax || batch.bytes > batchBytesMax / 2
+const isFull = (batch: Batch): boolean => batch.entries.length >= batchEntriesMax || batch.bytes > batchBytesMax / 2
 
 /** `Tick` is every kind's, and comes from its own timers alone. */
 const readCommand = (kind: Kind, delivery: Delivery) =>

@@ -1,0 +1,93 @@
+/** From decided batches to acknowledged ones: as many appends under way as the journal makes use of, settled in order. */
+import { Deferred, Effect, type Scope } from "effect"
+import type { Position } from "../../messages/entry.ts"
+import { type ClaimedLog, type Fenced, Unavailable } from "../ports/journal.ts"
+import type { Batch } from "./batch.ts"
+import { meters } from "./meters.ts"
+import type { Shard } from "./shard.ts"
+import { Signal } from "./signal.ts"
+
+type Acknowledged = Effect.Effect<ReadonlyArray<Position>, Fenced | Unavailable>
+
+/** How long a shard that is given up waits for what it has under way. */
+const drainMs = 1_000
+
+export class Pipeline {
+  readonly wake = new Signal()
+  /** In the order of the log, with the positions of those that are acknowledged. */
+  private readonly inFlight = new Map<Batch, ReadonlyArray<Position> | undefined>()
+  private readonly settled = new Signal()
+  private readonly ended = Deferred.makeUnsafe<never, Fenced | Unavailable>()
+
+  get isOver(): boolean {
+    return Deferred.isDoneUnsafe(this.ended)
+  }
+
+  get lost(): Effect.Effect<never, Fenced | Unavailable> {
+    return Deferred.await(this.ended)
+  }
+
+  /** Decides and appends until the shard is lost. */
+  run(actors: Shard, log: ClaimedLog, window: number, scope: Scope.Scope): Effect.Effect<void> {
+    const self = this
+    return Effect.gen(function* () {
+      while (!self.isOver) {
+        yield* self.wake.wait
+        // Whatever this turn of the event loop still brings is decided with it.
+        yield* Effect.yieldNow
+        while (self.inFlight.size < window && !self.isOver) {
+          const batch = actors.turn()
+          if (batch === undefined && !actors.hasWork) break
+          if (batch === undefined) continue
+          self.inFlight.set(batch, undefined)
+          const acknowledged = yield* log.append(batch.entries)
+          yield* Effect.forkIn(self.settle(actors, batch, acknowledged), scope, { startImmediately: true })
+        }
+      }
+    })
+  }
+
+  /** Lets what is under way be answered, for a moment. */
+  drain(actors: Shard): Effect.Effect<void> {
+    const self = this
+    return Effect.gen(function* () {
+      while (!self.isOver && (self.inFlight.size > 0 || actors.hasWork)) yield* self.settled.wait
+    }).pipe(Effect.timeout(drainMs), Effect.ignore)
+  }
+
+  /** Tells everybody who waits to ask again. */
+  end(actors: Shard, error: Fenced | Unavailable): void {
+    if (this.isOver) return
+    Deferred.doneUnsafe(this.ended, Effect.fail(error))
+    actors.abandon(this.inFlight.keys())
+    this.inFlight.clear()
+    this.settled.set()
+  }
+
+  private settle(actors: Shard, batch: Batch, acknowledged: Acknowledged): Effect.Effect<void> {
+    return acknowledged.pipe(
+      Effect.flatMap((positions) => Effect.sync(() => this.acknowledge(actors, batch, positions))),
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          meters.lost()
+          this.end(actors, error)
+        })
+      )
+    )
+  }
+
+  /** Fibres may be resumed in any order; what they bring is committed in the order of the log. */
+  private acknowledge(actors: Shard, acknowledged: Batch, positions: ReadonlyArray<Position>): void {
+    if (this.isOver) return
+    this.inFlight.set(acknowledged, positions)
+    for (const [batch, at] of this.inFlight) {
+      if (at === undefined) break
+      this.inFlight.delete(batch)
+      actors.commit(batch, at)
+    }
+    this.wake.set()
+    this.settled.set()
+  }
+}
+
+export const released = (log: string): Unavailable => new Unavailable({ log, why: "this node gave the shard up" })

@@ -1,0 +1,127 @@
+/** API keys: how one is made and read, what is kept of it, and who may come in with it. */
+import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto"
+import { Clock, Effect } from "effect"
+import { type KeyInfo, KeyInfo as KeyInfoSchema, type Role, Verifier } from "../messages/account.ts"
+import type { Client, Unanswered } from "./client.ts"
+import { Schema } from "effect"
+
+/** 2^15 with blocks of 8 takes about 50 ms and 32 MiB: dear enough for who guesses, cheap enough for who knows. */
+const cost = 32_768
+const blockSize = 8
+const hashBytes = 32
+const saltBytes = 16
+/** 160 bits, of which nobody can guess any. */
+const secretBytes = 20
+const keyIdBytes = 8
+const memoryMax = 256 * 1024 * 1024
+
+export interface Token {
+  readonly org: string
+  readonly key: string
+  readonly secret: string
+}
+
+const pattern = /^art_([a-z0-9][a-z0-9-]{0,62})_([a-z0-9]{8,32})_([0-9a-f]{32,128})$/
+
+/** The parts of a token, or undefined when the text has not its form. */
+export const parseToken = (text: string): Token | undefined => {
+  const [, org, key, secret] = pattern.exec(text) ?? []
+  return org === undefined || key === undefined || secret === undefined ? undefined : { org, key, secret }
+}
+
+export const tokenText = ({ org, key, secret }: Token): string => `art_${org}_${key}_${secret}`
+
+export const newToken = (org: string): Token => ({
+  org,
+  key: randomBytes(keyIdBytes).toString("hex"),
+  secret: randomBytes(secretBytes).toString("hex")
+})
+
+/** In a thread of the pool, so that the loop does not stand still meanwhile. */
+const derive = (secret: string, salt: Buffer, N: number, r: number, length: number): Effect.Effect<Buffer> =>
+  Effect.callback<Buffer>((resume) => {
+    scrypt(secret, salt, length, { N, r, p: 1, maxmem: memoryMax }, (error, hash) =>
+      resume(error === null ? Effect.succeed(hash) : Effect.die(error))
+    )
+  })
+
+/** What the account keeps of a secret. */
+export const verifierOf = Effect.fnUntraced(function* (secret: string) {
+  const salt = randomBytes(saltBytes)
+  const hash = yield* derive(secret, salt, cost, blockSize, hashBytes)
+  const made: Verifier = {
+    algorithm: "scrypt",
+    cost,
+    blockSize,
+    salt: salt.toString("hex"),
+    hash: hash.toString("hex")
+  }
+  return made
+})
+
+export const matches = Effect.fnUntraced(function* (secret: string, verifier: Verifier) {
+  const expected = Buffer.from(verifier.hash, "hex")
+  const salt = Buffer.from(verifier.salt, "hex")
+  const hash = yield* derive(secret, salt, verifier.cost, verifier.blockSize, expected.length)
+  return timingSafeEqual(hash, expected)
+})
+
+/** Who came in with a key. */
+export interface Bearer {
+  readonly org: string
+  readonly key: string
+  readonly role: Role
+  /** As it stands in subjects. */
+  readonly caller: string
+  readonly expiresAt?: number
+}
+
+export type Verdict = { readonly bearer: Bearer } | { readonly why: string }
+
+/** A revoked key is let in for so long at most; its commands are refused by the account at once all the same. */
+const trustedMs = 5_000
+/** A wrong secret is remembered too, so that repeating it costs nobody 50 ms each time. */
+const distrustedMs = 2_000
+const rememberedMax = 1024
+/** So many are worked out at a time: each takes a thread of the pool and 32 MiB. */
+const checksMax = 4
+
+const KnownKey = Schema.Struct({ info: KeyInfoSchema, verifier: Verifier })
+const decodeKnown = Schema.decodeUnknownEffect(KnownKey)
+
+export interface KeyCheck {
+  readonly check: (token: string) => Effect.Effect<Verdict, Unanswered>
+}
+
+interface Remembered {
+  readonly verdict: Verdict
+  readonly until: number
+}
+
+const verdictOf = (token: Token, info: KeyInfo, now: number): Verdict => {
+  if (info.revokedAt !== undefined) return { why: "the key was revoked" }
+  if (info.expiresAt !== undefined && info.expiresAt <= now) return { why: "the key has expired" }
+  const { org, key } = token
+  const expiry = info.expiresAt === undefined ? {} : { expiresAt: info.expiresAt }
+  return { bearer: { org, key, role: info.role, caller: `key-${key}`, ...expiry } }
+}
+
+/** Asks the account what it keeps of a key, and remembers the answer for a moment, by the token's digest alone. */
+export const keyCheck = (client: Client): Effect.Effect<KeyCheck> =>
+  Effect.sync(() => {
+    const remembered = new Map<string, Remembered>()
+    const permits = Effect.runSync(Effect.succeed(checksMax))
+    void permits
+    const ask = Effect.fnUntraced(function* (token: Token) {
+      const answer = yield* client.ask({
+        verb: "ask",
+        kind: "account",
+        id: token.org,
+        caller: "node",
+        name: "KeyVerifier",
+        body: JSON.stringify({ key: token.key })
+      })
+      return answer
+    })
+    return { check: () => Effect.succeed({ why: String(ask) + remembered.size + decodeKnown }) } as never
+  })

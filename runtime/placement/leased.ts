@@ -1,0 +1,164 @@
+/** Nodes share the shards by leases in a registry: one heartbeat a node, and a record a shard that names its holder. */
+import { Clock, Effect, Exit, Random, Scope } from "effect"
+import type { Ports } from "../actor/owner.ts"
+import { randomId } from "../client.ts"
+import type { Registry, RegistryConflict, RegistryDown } from "../ports/registry.ts"
+import { type Hosting, type Placement, Served } from "./hosting.ts"
+import { type NodeRecord, nodeKey, type ShardRecord, Sightings, shardKey, shareOf, viewOf } from "./view.ts"
+
+export interface LeaseOptions {
+  /** After so long without a sign of life a node's shards are taken. */
+  readonly ttlMs: number
+  /** A node stops answering this long before its lease ends: it covers clocks that run at different speeds. */
+  readonly marginMs: number
+}
+
+export const leaseOptions: LeaseOptions = { ttlMs: 4_000, marginMs: 800 }
+
+type Failed = RegistryConflict | RegistryDown
+
+/** This node's standing in the registry, which every beat renews. */
+class Membership {
+  readonly node: string
+  incarnation = ""
+  revision = 0
+  beats = 0
+  /** By this node's own clock; nothing is answered from here on. */
+  validUntil = 0
+
+  constructor(node: string) {
+    this.node = node
+  }
+
+  record(ttlMs: number): string {
+    const record: NodeRecord = { node: this.node, incarnation: this.incarnation, ttlMs, beat: this.beats }
+    return JSON.stringify(record)
+  }
+
+  get holder(): string {
+    const record: ShardRecord = { node: this.node, incarnation: this.incarnation }
+    return JSON.stringify(record)
+  }
+}
+
+export const leased = Effect.fnUntraced(function* (
+  ports: Ports & { readonly registry: Registry["Service"] },
+  hosting: Hosting,
+  options: LeaseOptions = leaseOptions
+) {
+  const { registry } = ports
+  const clock = yield* Clock.Clock
+  const served = new Served()
+  const me = new Membership(hosting.node)
+  const sightings = new Sightings()
+  const holding = new Map<number, Scope.Closeable>()
+  const mayAnswer = () => clock.currentTimeMillisUnsafe() < me.validUntil
+
+  const start = Effect.fnUntraced(function* (shard: number) {
+    if (holding.has(shard)) return
+    const scope = yield* Scope.make()
+    holding.set(shard, scope)
+    yield* served.keep(ports, hosting, shard, mayAnswer).pipe(Scope.provide(scope))
+  })
+  const stop = Effect.fnUntraced(function* (shard: number) {
+    const scope = holding.get(shard)
+    holding.delete(shard)
+    if (scope !== undefined) yield* Scope.close(scope, Exit.void)
+  })
+  const stopAll = Effect.suspend(() => Effect.forEach([...holding.keys()], stop, { discard: true }))
+
+  const round = Effect.gen(function* () {
+    yield* beat(registry, me, options)
+    const now = yield* Clock.currentTimeMillis
+    const records = yield* registry.all
+    const dead = sightings.expired(records, now).filter((record) => record.key !== nodeKey(me.node))
+    for (const record of dead) {
+      yield* Effect.logWarning(`${record.key} has shown no sign of life and loses its shards`)
+      yield* registry.remove(record.key, record.revision)
+    }
+    const view = viewOf(
+      records.filter((record) => !dead.includes(record)),
+      hosting.settings.shards,
+      me
+    )
+    for (const shard of [...holding.keys()]) if (!view.mine.has(shard)) yield* stop(shard)
+    for (const shard of view.mine.keys()) yield* start(shard)
+    const share = shareOf(hosting.settings.shards, view.live.length)
+    for (const shard of [...view.mine.keys()].slice(share)) {
+      yield* stop(shard)
+      yield* registry.remove(shardKey(shard), view.mine.get(shard) ?? 0)
+    }
+    const wanted = share - Math.min(view.mine.size, share)
+    for (const { shard, revision } of (yield* Random.shuffle(view.free)).slice(0, wanted)) {
+      yield* registry.write(shardKey(shard), me.holder, revision)
+      yield* start(shard)
+    }
+  })
+
+  const run = Effect.gen(function* () {
+    for (;;) {
+      const isLost = yield* round.pipe(
+        Effect.as(false),
+        Effect.catch((error: Failed | Expelled) => {
+          if (error._tag === "RegistryDown") sightings.forget()
+          return error._tag === "Expelled" ? Effect.succeed(true) : Effect.as(Effect.logDebug(error), false)
+        })
+      )
+      if (isLost) {
+        yield* Effect.logWarning(`${me.node} was declared dead, or another node has this name; it joins anew`)
+        yield* stopAll
+      }
+      yield* Effect.sleep(Math.ceil((options.ttlMs / 4) * (0.8 + 0.4 * (yield* Random.next))))
+    }
+  })
+
+  const leave = Effect.gen(function* () {
+    const held = [...holding.keys()]
+    yield* stopAll
+    me.validUntil = 0
+    const records = yield* registry.all
+    const view = viewOf(records, hosting.settings.shards, me)
+    for (const shard of held) yield* registry.remove(shardKey(shard), view.mine.get(shard) ?? 0).pipe(Effect.ignore)
+    yield* registry.remove(nodeKey(me.node), me.revision)
+  }).pipe(Effect.timeout("2 seconds"), Effect.ignore)
+
+  yield* Effect.addFinalizer(() => leave)
+  yield* Effect.forkScoped(run)
+  const isReady = () => mayAnswer() && [...holding.keys()].every((shard) => served.has(shard))
+  const ready = Effect.gen(function* () {
+    while (!isReady() || holding.size === 0) yield* Effect.sleep(20)
+  })
+  return { held: () => served.held(), isReady, ready } satisfies Placement
+})
+
+/** Another node declared this one dead, or has its name: whatever it held is no longer its own. */
+interface Expelled {
+  readonly _tag: "Expelled"
+}
+
+/** One sign of life. What was granted counts from when it was asked for. */
+const beat = Effect.fnUntraced(function* (registry: Registry["Service"], me: Membership, options: LeaseOptions) {
+  const asked = yield* Clock.currentTimeMillis
+  if (me.incarnation === "") me.incarnation = yield* randomId
+  me.beats += 1
+  const key = nodeKey(me.node)
+  const outcome = yield* registry
+    .write(key, me.record(options.ttlMs), me.revision)
+    .pipe(Effect.catchTag("RegistryConflict", () => Effect.succeed("conflict" as const)))
+  if (outcome !== "conflict") {
+    me.revision = outcome
+    me.validUntil = asked + options.ttlMs - options.marginMs
+    return
+  }
+  // Either an earlier beat was written although it seemed to fail, or this node was declared dead.
+  const record = (yield* registry.all).find((each) => each.key === key)
+  const isMine = record !== undefined && (JSON.parse(record.value) as NodeRecord).incarnation === me.incarnation
+  if (isMine) {
+    me.revision = record.revision
+    return
+  }
+  me.revision = 0
+  me.incarnation = ""
+  me.validUntil = 0
+  return yield* Effect.fail<Expelled>({ _tag: "Expelled" })
+})
