@@ -1,6 +1,6 @@
 /** Brings node_modules into line with package-lock.json, and Node 24 with it; runs on any Node from 20 on. */
 import { spawnSync } from "node:child_process"
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -48,6 +48,29 @@ const fetchNode = () => {
   symlinkSync(join("..", ".node", "node_modules", name, "bin", "node"), nodeLink)
 }
 
+/** Two commands that start at once in a fresh clone must not both install: the second waits for the first. */
+const alone = () => {
+  const mark = join(root, ".cache", "installing")
+  mkdirSync(dirname(mark), { recursive: true })
+  for (;;) {
+    try {
+      writeFileSync(mark, String(process.pid), { flag: "wx" })
+      process.on("exit", () => rmSync(mark, { force: true }))
+      return
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error
+    }
+    try {
+      process.kill(Number(readFileSync(mark, "utf8")), 0)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+    } catch {
+      rmSync(mark, { force: true })
+    }
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1))
+alone()
 if (!agrees()) {
   say("installing what is missing (npm ci)")
   const included = ["--include=dev", "--include=optional", "--include=peer"]
