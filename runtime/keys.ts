@@ -1,9 +1,8 @@
 /** API keys: how one is made and read, what is kept of it, and who may come in with it. */
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto"
-import { Clock, Effect } from "effect"
-import { type KeyInfo, KeyInfo as KeyInfoSchema, type Role, Verifier } from "../messages/account.ts"
+import { Clock, Effect, Schema, Semaphore } from "effect"
+import { KeyInfo, type Role, Verifier } from "../messages/account.ts"
 import type { Client, Unanswered } from "./client.ts"
-import { Schema } from "effect"
 
 /** 2^15 with blocks of 8 takes about 50 ms and 32 MiB: dear enough for who guesses, cheap enough for who knows. */
 const cost = 32_768
@@ -76,7 +75,8 @@ export interface Bearer {
   readonly expiresAt?: number
 }
 
-export type Verdict = { readonly bearer: Bearer } | { readonly why: string }
+/** `busy`: too many keys are being checked, so this one was not looked at. */
+export type Verdict = { readonly bearer: Bearer } | { readonly why: string } | { readonly busy: true }
 
 /** A revoked key is let in for so long at most; its commands are refused by the account at once all the same. */
 const trustedMs = 5_000
@@ -84,10 +84,11 @@ const trustedMs = 5_000
 const distrustedMs = 2_000
 const rememberedMax = 1024
 /** So many are worked out at a time: each takes a thread of the pool and 32 MiB. */
-const checksMax = 4
+const checksMax = 3
+/** What waits longer than a few seconds for its turn is told so at once. */
+const waitingMax = 64
 
-const KnownKey = Schema.Struct({ info: KeyInfoSchema, verifier: Verifier })
-const decodeKnown = Schema.decodeUnknownEffect(KnownKey)
+const decodeKnown = Schema.decodeUnknownEffect(Schema.Struct({ info: KeyInfo, verifier: Verifier }))
 
 export interface KeyCheck {
   readonly check: (token: string) => Effect.Effect<Verdict, Unanswered>
@@ -98,7 +99,7 @@ interface Remembered {
   readonly until: number
 }
 
-const verdictOf = (token: Token, info: KeyInfo, now: number): Verdict => {
+const standing = (token: Token, info: KeyInfo, now: number): Verdict => {
   if (info.revokedAt !== undefined) return { why: "the key was revoked" }
   if (info.expiresAt !== undefined && info.expiresAt <= now) return { why: "the key has expired" }
   const { org, key } = token
@@ -106,22 +107,68 @@ const verdictOf = (token: Token, info: KeyInfo, now: number): Verdict => {
   return { bearer: { org, key, role: info.role, caller: `key-${key}`, ...expiry } }
 }
 
-/** Asks the account what it keeps of a key, and remembers the answer for a moment, by the token's digest alone. */
-export const keyCheck = (client: Client): Effect.Effect<KeyCheck> =>
-  Effect.sync(() => {
-    const remembered = new Map<string, Remembered>()
-    const permits = Effect.runSync(Effect.succeed(checksMax))
-    void permits
-    const ask = Effect.fnUntraced(function* (token: Token) {
-      const answer = yield* client.ask({
-        verb: "ask",
-        kind: "account",
-        id: token.org,
-        caller: "node",
-        name: "KeyVerifier",
-        body: JSON.stringify({ key: token.key })
-      })
-      return answer
-    })
-    return { check: () => Effect.succeed({ why: String(ask) + remembered.size + decodeKnown }) } as never
+/** Asks the account what it keeps of the key, and compares. */
+const judge = Effect.fnUntraced(function* (client: Client, token: Token) {
+  const answer = yield* client.ask({
+    verb: "ask",
+    kind: "account",
+    id: token.org,
+    caller: "node",
+    name: "KeyVerifier",
+    body: JSON.stringify({ key: token.key })
   })
+  if ("refused" in answer) return { why: "no such key" }
+  if ("failed" in answer) return { why: `the key cannot be checked: ${answer.failed._tag}` }
+  const { info, verifier } = yield* decodeKnown(answer.ok).pipe(Effect.orDie)
+  if (!(yield* matches(token.secret, verifier))) return { why: "the secret is wrong" }
+  return standing(token, info, yield* Clock.currentTimeMillis)
+})
+
+/** Checks keys and remembers the outcome for a moment, by the digest of the token and never by the token itself. */
+export const keyCheck = (client: Client): KeyCheck => {
+  const remembered = new Map<string, Remembered>()
+  const permits = Semaphore.makeUnsafe(checksMax)
+  let waiting = 0
+
+  const recall = (digest: string, now: number): Verdict | undefined => {
+    const known = remembered.get(digest)
+    if (known === undefined || known.until <= now) return undefined
+    if ("bearer" in known.verdict && (known.verdict.bearer.expiresAt ?? Number.POSITIVE_INFINITY) <= now)
+      return { why: "the key has expired" }
+    return known.verdict
+  }
+  const remember = (digest: string, verdict: Verdict, now: number): void => {
+    if (remembered.size >= rememberedMax) remembered.delete(remembered.keys().next().value as string)
+    remembered.delete(digest)
+    remembered.set(digest, { verdict, until: now + ("bearer" in verdict ? trustedMs : distrustedMs) })
+  }
+  const work = Effect.fnUntraced(function* (token: Token, digest: string) {
+    // Whoever waited here for the same key finds what the first one worked out.
+    const known = recall(digest, yield* Clock.currentTimeMillis)
+    if (known !== undefined) return known
+    const verdict: Verdict = yield* judge(client, token)
+    remember(digest, verdict, yield* Clock.currentTimeMillis)
+    return verdict
+  })
+
+  return {
+    check: Effect.fnUntraced(function* (text) {
+      const token = parseToken(text)
+      if (token === undefined) return { why: "this is not an API key: one begins with art_" }
+      const digest = createHash("sha256").update(text).digest("base64")
+      const known = recall(digest, yield* Clock.currentTimeMillis)
+      if (known !== undefined) return known
+      if (waiting >= waitingMax) return { busy: true }
+      waiting += 1
+      return yield* permits
+        .withPermits(1)(work(token, digest))
+        .pipe(
+          Effect.ensuring(
+            Effect.sync(() => {
+              waiting -= 1
+            })
+          )
+        )
+    })
+  }
+}

@@ -1,0 +1,145 @@
+/** The HTTP server of a node: plain node:http, with its limits, its time-outs and an end that lets answers finish. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { Cause, Effect, Exit, Schema, type Scope } from "effect"
+import { type Exchange, Refused, sendRefused } from "./exchange.ts"
+import type { Router } from "./router.ts"
+
+/** The address is taken, or is not one of this host's. */
+export class CannotServe extends Schema.TaggedError<CannotServe>()("CannotServe", {
+  address: Schema.String,
+  why: Schema.String
+}) {}
+
+/** Who takes longer to say what they want holds a connection for nothing. */
+const headersTimeoutMs = 15_000
+/** A body of a megabyte over a slow line; streams that take longer lift it for themselves. */
+const requestTimeoutMs = 120_000
+/** Longer than the idle time of common proxies in front, so that they and not we end an idle connection. */
+const keepAliveTimeoutMs = 75_000
+const connectionsMax = 10_000
+/** How long answers may take that were under way when the node was told to stop. */
+const drainMs = 2_500
+
+export interface HttpServer {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+  readonly counters: () => { readonly requests: number; readonly underWay: number }
+}
+
+export interface Listening {
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+}
+
+const unexpected = new Refused({
+  status: 500,
+  code: "Defect",
+  message: "the node failed while it answered; its log says why"
+})
+
+const urlOf = (request: IncomingMessage): URL | undefined => {
+  const target = request.url ?? "/"
+  // Only paths: a proxy's absolute form and CONNECT are not for us.
+  return target.startsWith("/") && URL.canParse(target, "http://node") ? new URL(target, "http://node") : undefined
+}
+
+type Run = (handling: Effect.Effect<void>, response: ServerResponse) => void
+
+class Front {
+  requests = 0
+  readonly underWay = new Set<ServerResponse>()
+  isClosing = false
+  readonly #route: Router
+  readonly #run: Run
+
+  constructor(route: Router, run: Run) {
+    this.#route = route
+    this.#run = run
+  }
+
+  take(request: IncomingMessage, response: ServerResponse): void {
+    this.requests += 1
+    this.underWay.add(response)
+    response.once("close", () => this.underWay.delete(response))
+    // The connection broke: whoever handles the request is interrupted by the response's end.
+    request.on("error", () => response.destroy())
+    if (this.isClosing) response.setHeader("connection", "close")
+    const url = urlOf(request)
+    const exchange: Exchange = { request, response, url: url ?? new URL("http://node/"), params: {} }
+    const routed =
+      url === undefined
+        ? new Refused({ status: 400, code: "Malformed", message: "the request's target is no path" })
+        : this.#route(request.method ?? "GET", url.pathname)
+    if (routed instanceof Refused) return sendRefused(exchange, routed)
+    const answering = { ...exchange, params: routed.params }
+    const handling = routed.handle(answering).pipe(
+      Effect.catch((refused) => Effect.sync(() => sendRefused(answering, refused))),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.interrupt
+          : Effect.andThen(
+              Effect.logError(`${request.method} ${url?.pathname} fell`, cause),
+              Effect.sync(() => sendRefused(answering, unexpected))
+            )
+      )
+    )
+    this.#run(handling, response)
+  }
+}
+
+const listen = (server: Server, { host, port }: Listening) =>
+  Effect.callback<AddressInfo, CannotServe>((resume) => {
+    const address = `${host}:${port}`
+    // Stays for as long as the server: an accept that fails later concerns that connection alone.
+    server.on("error", (error: NodeJS.ErrnoException) => {
+      const why = error.code === "EADDRINUSE" ? "another process listens there already" : error.message
+      resume(Effect.fail(new CannotServe({ address, why })))
+    })
+    server.listen({ host, port }, () => resume(Effect.succeed(server.address() as AddressInfo)))
+  })
+
+/** No new connections, no new requests on old ones; what is under way may finish, and then the rest is cut. */
+const stop = (server: Server, front: Front) =>
+  Effect.callback<void>((resume) => {
+    front.isClosing = true
+    for (const response of front.underWay) if (!response.headersSent) response.setHeader("connection", "close")
+    const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+    server.close(() => {
+      clearTimeout(timer)
+      resume(Effect.void)
+    })
+    server.closeIdleConnections()
+  })
+
+/** Serves until the scope closes. */
+export const httpServer = (at: Listening, route: Router): Effect.Effect<HttpServer, CannotServe, Scope.Scope> =>
+  Effect.gen(function* () {
+    const run = Effect.runCallbackWith(yield* Effect.context())
+    const front = new Front(route, (handling, response) => {
+      const interrupt = run(handling, {
+        onExit: (exit) => {
+          if (Exit.isFailure(exit) && !response.writableEnded) response.destroy()
+        }
+      })
+      response.once("close", () => {
+        if (!response.writableFinished) interrupt()
+      })
+    })
+    const server = createServer(
+      { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs },
+      (request, response) => front.take(request, response)
+    )
+    server.keepAliveTimeout = keepAliveTimeoutMs
+    server.maxConnections = connectionsMax
+    const { port } = yield* Effect.acquireRelease(listen(server, at), () => stop(server, front))
+    const shown = at.host.includes(":") ? `[${at.host}]` : at.host
+    return {
+      host: at.host,
+      port,
+      url: `http://${shown}:${port}`,
+      counters: () => ({ requests: front.requests, underWay: front.underWay.size })
+    }
+  })
