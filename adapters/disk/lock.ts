@@ -2,6 +2,8 @@
 import { DatabaseSync } from "node:sqlite"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, type Scope } from "effect"
+import type { StoreFailed } from "../../runtime/ports/objects.ts"
+import { faultOf } from "./fault.ts"
 
 /** Whoever holds the lock does a few system calls; a holder that takes this long is stuck, and that is said. */
 const patienceMs = 30_000
@@ -20,10 +22,10 @@ const isBusy = (cause: unknown): boolean =>
  * SQLite is used for its file locks alone, which Node has no call of its own for: the database stays empty. It holds
  * between processes of one host; over a network file system it is as good as that file system's locks.
  */
-export const open = (file: string): Effect.Effect<Lock, unknown, Scope.Scope> =>
+export const open = (file: string): Effect.Effect<Lock, StoreFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const database = yield* Effect.acquireRelease(
-      Effect.try({ try: () => new DatabaseSync(file, { timeout: 0 }), catch: (cause) => cause }),
+      Effect.try({ try: () => new DatabaseSync(file, { timeout: 0 }), catch: (cause) => faultOf("open", file, cause) }),
       (opened) => Effect.sync(() => opened.close())
     )
     const begin = database.prepare("BEGIN IMMEDIATE")

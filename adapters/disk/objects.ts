@@ -215,7 +215,7 @@ export const layer = (path: string): Layer.Layer<Objects, StoreFailed> =>
       yield* attempt("open", root, () => makeRoot(root, names))
       const swept = yield* attempt("open", root, () => files.sweep())
       if (swept > 0) yield* Effect.logInfo("unfinished objects were swept away", { place: root, count: swept })
-      const lock = yield* openLock(join(root, lockFile)).pipe(Effect.mapError((cause) => faultOf("open", root, cause)))
+      const lock = yield* openLock(join(root, lockFile))
       return service({ root, lock, durable: names, temporaries: files }, yield* Semaphore.make(openFilesMax))
     })
   )

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Stream } from "effect"
 import { afterAll, beforeEach, describe, expect, it } from "vitest"
 import { faultOf } from "../../adapters/disk/fault.ts"
@@ -19,6 +20,7 @@ beforeEach(() => {
 })
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
+const seconds = (): number => (performance.timeOrigin + performance.now()) / 1000
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 const using = <A, E>(use: (store: typeof Objects.Service) => Effect.Effect<A, E>): Promise<A> =>
   Effect.runPromise(Effect.provide(Effect.flatMap(Objects, use), layer(root)))
@@ -83,7 +85,7 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
     const put = using((store) => store.putIf("a", text("2"), { etag })).finally(() => {
       settled = true
     })
-    await new Promise((later) => setTimeout(later, 100))
+    await sleep(100)
     expect(settled).toBe(false)
     holder.child.kill("SIGKILL")
     await holder.ended
@@ -107,7 +109,7 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
 
   it("makes an object younger than the one it replaces when the clock went back", async () => {
     const first = await using((store) => store.put("a", text("1")))
-    const future = Date.now() / 1000 + 3600
+    const future = seconds() + 3600
     utimesSync(join(root, "a"), future, future)
     const second = await using((store) => store.put("a", text("2")))
     expect(second).not.toBe(first)
@@ -124,7 +126,7 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
     expect(readdirSync(join(root, ".new"))).toEqual([])
     writeFileSync(join(root, ".new", "elsewhere-1-a-1"), "young, from another host")
     writeFileSync(join(root, ".new", "elsewhere-1-a-2"), "old")
-    const days = Date.now() / 1000 - 2 * 24 * 3600
+    const days = seconds() - 2 * 24 * 3600
     utimesSync(join(root, ".new", "elsewhere-1-a-2"), days, days)
     const found = await using((store) => Stream.runCollect(store.list("")))
     expect(found.flat().map((one) => one.key)).toEqual(["a"])
