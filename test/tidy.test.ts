@@ -262,6 +262,7 @@ describe("words", () => {
       "a registry's host",
       /\b(npmjs|yarnpkg|pypi|debian|ubuntu|crates|golang|docker)\.(org|com|io)\b|\bjfrog\b|\bartifactory\b/i
     ],
+    ["how it was planned", /\bhelpers?\b|\b(this|last|our) session\b/i],
     ["unfinished work", /\b(TODO|FIXME|XXX|HACK)\b/]
   ]
   it("say what the project is, not how it came about", () => {
