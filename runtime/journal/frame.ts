@@ -13,7 +13,8 @@ export const indexOf = (position: Position): number => position % batchEntriesMa
  * All numbers are little-endian.
  *
  *   header  0 magic · 4 checksum of everything from byte 8 to the end of the heads · 8 format · 9 flags · 10 count (u16)
- *           12 epoch (u32) · 16 sequence (f64) · 24 bytes of the heads (u32) · 28 bytes of the frame (u32)
+ *           12 bytes of the heads (u32) · 16 bytes of the frame (u32) · 20 epoch (f64) · 28 sequence (f64)
+ *           36 sequence of the frame before it from the same owner, or of its claim (f64)
  *   heads   one after another: 0 version (f64) · 8 at (f64) · 16 due (f64) · 24 kind, id, cause, caller lengths (4 × u16)
  *           32 name: bytes and encoding (u32) · 36 events length (u32) · 40 reply length (u32) · 44 body: bytes and
  *           encoding (u32) · 48 checksum (u32) · 52 the name: kind, id, cause and caller as one text
@@ -21,12 +22,13 @@ export const indexOf = (position: Position): number => position % batchEntriesMa
  *
  * Lengths count UTF-16 units and bytes count bytes. A body's checksum goes on from that of the body before it: so the last
  * one vouches for all of them at once, and when it does not, each is checked alone, for the heads vouch for its start.
- * The heads of a claim are its owner's name, in UTF-8.
+ * The heads of a claim are its owner's name, in UTF-8. One that was written without knowing its sequence says 0, and its
+ * epoch is then the sequence at which it was found.
  */
 const magic = 0x4c545241
 const format = 1
 const claimFlag = 1
-const headerBytes = 32
+const headerBytes = 44
 const headBytes = 52
 const bytesMask = 0x3fff_ffff
 const ascii = 0
@@ -114,24 +116,33 @@ interface Header {
   readonly count: number
   readonly epoch: number
   readonly sequence: number
+  readonly previous: number
   readonly headsBytes: number
 }
 
 /** Fills in the header last, for its checksum covers the heads. */
 const seal = (frame: Buffer, view: DataView, header: Header): Buffer => {
-  if (!Number.isInteger(header.epoch) || header.epoch < 0 || header.epoch > 0xffff_ffff) {
-    throw new Error(`epoch ${header.epoch} does not fit into a frame`)
-  }
   view.setUint32(0, magic, true)
   view.setUint8(8, format)
   view.setUint8(9, header.flags)
   view.setUint16(10, header.count, true)
-  view.setUint32(12, header.epoch, true)
-  view.setFloat64(16, header.sequence, true)
-  view.setUint32(24, header.headsBytes, true)
-  view.setUint32(28, frame.byteLength, true)
+  view.setUint32(12, header.headsBytes, true)
+  view.setUint32(16, frame.byteLength, true)
+  view.setFloat64(20, header.epoch, true)
+  view.setFloat64(28, header.sequence, true)
+  view.setFloat64(36, header.previous, true)
   view.setUint32(4, crc32(frame.subarray(8, headerBytes + header.headsBytes)), true)
   return frame
+}
+
+/** The same frame for another place in the log. */
+export const moved = (frame: Buffer, sequence: number, previous: number): Buffer => {
+  const copy = Buffer.from(frame)
+  const view = viewOf(copy)
+  view.setFloat64(28, sequence, true)
+  view.setFloat64(36, previous, true)
+  view.setUint32(4, crc32(copy.subarray(8, headerBytes + view.getUint32(12, true))), true)
+  return copy
 }
 
 const setLength = (view: DataView, at: number, text: string): void => {
@@ -169,7 +180,7 @@ const frameOf = (gathered: Gathered, epoch: number, sequence: number): Buffer =>
     head += headBytes + bytesOf(nameExtent)
     body = bodyEnd
   }
-  return seal(frame, view, { count: entries.length, epoch, flags: 0, headsBytes, sequence })
+  return seal(frame, view, { count: entries.length, epoch, flags: 0, headsBytes, previous: sequence - 1, sequence })
 }
 
 /** The entries as frames within the limits of one message, for the places in the log from `sequence` on. */
@@ -186,13 +197,13 @@ export const framesOf = (entries: ReadonlyArray<Entry>, epoch: number, sequence:
   return frames
 }
 
-/** The frame by which an owner takes a log over. */
+/** The frame by which an owner takes a log over; epoch and sequence are 0 where the log itself gives them. */
 export const claimOf = (owner: string, epoch: number, sequence: number): Buffer => {
   const headsBytes = Buffer.byteLength(owner)
   if (headerBytes + headsBytes > batchBytesMax) throw new Error("the name of an owner has to fit into a frame")
   const frame = Buffer.allocUnsafe(headerBytes + headsBytes)
   frame.write(owner, headerBytes)
-  return seal(frame, viewOf(frame), { count: 0, epoch, flags: claimFlag, headsBytes, sequence })
+  return seal(frame, viewOf(frame), { count: 0, epoch, flags: claimFlag, headsBytes, previous: 0, sequence })
 }
 
 /** How many entries a sealed frame holds: for the positions of what was just packed. */
@@ -200,6 +211,8 @@ export const countOf = (frame: Buffer): number => frame.readUInt16LE(10)
 
 export interface Frame {
   readonly epoch: number
+  /** The sequence of the frame before it from the same owner, or of the claim; 0 in a claim. */
+  readonly previous: number
   /** Set when the frame is a claim. */
   readonly owner: string | undefined
   readonly reads: Array<Read>
@@ -209,21 +222,25 @@ export interface Broken {
   readonly broken: string
 }
 
+const isClaim = (view: DataView): boolean => (view.getUint8(9) & claimFlag) !== 0
+
 /** Why the header and the heads are not what was written, or undefined when they are. */
 const breakage = (frame: Buffer, view: DataView, sequence: number): string | undefined => {
   if (frame.byteLength < headerBytes) return `a frame of ${frame.byteLength} bytes has no whole header`
   if (view.getUint32(0, true) !== magic) return "a frame does not begin as one"
   const written = view.getUint8(8)
   if (written !== format) return `a frame of format ${written} cannot be read by this version, which knows ${format}`
-  const headsBytes = view.getUint32(24, true)
-  const bytes = view.getUint32(28, true)
+  const headsBytes = view.getUint32(12, true)
+  const bytes = view.getUint32(16, true)
   if (bytes !== frame.byteLength) return `a frame of ${bytes} bytes is stored as ${frame.byteLength} bytes`
   if (headerBytes + headsBytes > bytes) return "the heads of a frame reach beyond its end"
   if (crc32(frame.subarray(8, headerBytes + headsBytes)) !== view.getUint32(4, true)) {
     return "the heads of a frame do not match their checksum"
   }
-  const own = view.getFloat64(16, true)
-  return own === sequence ? undefined : `the frame at ${sequence} was written for ${own}`
+  const own = view.getFloat64(28, true)
+  return own === sequence || (own === 0 && isClaim(view))
+    ? undefined
+    : `the frame at ${sequence} was written for ${own}`
 }
 
 /** The frame that was stored at this place in the log. */
@@ -232,13 +249,15 @@ export const readFrame = (stored: Uint8Array, sequence: number): Frame | Broken 
   const view = viewOf(frame)
   const broken = breakage(frame, view, sequence)
   if (broken !== undefined) return { broken }
-  const epoch = view.getUint32(12, true)
-  const headsEnd = headerBytes + view.getUint32(24, true)
-  if ((view.getUint8(9) & claimFlag) !== 0) {
-    return { epoch, owner: frame.toString("utf8", headerBytes, headsEnd), reads: [] }
+  const headsEnd = headerBytes + view.getUint32(12, true)
+  const epoch = view.getFloat64(20, true)
+  if (isClaim(view)) {
+    const owner = frame.toString("utf8", headerBytes, headsEnd)
+    return { epoch: epoch === 0 ? sequence : epoch, owner, previous: 0, reads: [] }
   }
   const reads = readEntries(frame, view, sequence, headsEnd)
-  return reads === undefined ? { broken: "the heads of a frame do not fill it" } : { epoch, owner: undefined, reads }
+  if (reads === undefined) return { broken: "the heads of a frame do not fill it" }
+  return { epoch, owner: undefined, previous: view.getFloat64(36, true), reads }
 }
 
 const readEntries = (frame: Buffer, view: DataView, sequence: number, headsEnd: number): Array<Read> | undefined => {

@@ -3,7 +3,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { Entry, Placed } from "../../messages/entry.ts"
 import { batchBytesMax, batchEntriesMax } from "../../messages/limits.ts"
-import { claimOf, countOf, entryBytes, framesOf, positionOf, readFrame } from "../../runtime/journal/frame.ts"
+import { claimOf, countOf, entryBytes, framesOf, moved, positionOf, readFrame } from "../../runtime/journal/frame.ts"
 
 const text = fc.oneof(
   fc.string({ unit: "grapheme", maxLength: 40 }),
@@ -112,7 +112,8 @@ describe("frames", () => {
 
   it("carry a claim with its owner, and notice its damage", () => {
     const claim = claimOf("node-ä", 9, 4)
-    expect(readFrame(claim, 4)).toEqual({ epoch: 9, owner: "node-ä", reads: [] })
+    expect(readFrame(claim, 4)).toEqual({ epoch: 9, owner: "node-ä", previous: 0, reads: [] })
+    expect(readFrame(claimOf("n", 0, 0), 17)).toEqual({ epoch: 17, owner: "n", previous: 0, reads: [] })
     for (let bit = 0; bit < claim.byteLength * 8; bit++) {
       const bad = Buffer.from(claim)
       bad[bit >>> 3] = (bad[bit >>> 3] as number) ^ (1 << (bit & 7))
@@ -122,6 +123,14 @@ describe("frames", () => {
 
   it("are broken in another place of the log than their own", () => {
     expect(readFrame(framesOf([plain(1)], 1, 5)[0] as Buffer, 6)).toHaveProperty("broken")
+  })
+
+  it("can be moved to another place, where they say what they follow", () => {
+    const frame = framesOf([plain(1)], 7, 5)[0] as Buffer
+    expect(readFrame(frame, 5)).toMatchObject({ epoch: 7, previous: 4 })
+    const elsewhere = moved(frame, 9, 4)
+    expect(readFrame(elsewhere, 9)).toMatchObject({ epoch: 7, previous: 4 })
+    expect(placedOf(elsewhere, 9).map((one) => one.entry)).toEqual([plain(1)])
   })
 
   it("split by count", () => {
