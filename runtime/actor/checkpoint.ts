@@ -38,14 +38,15 @@ const shorten = Effect.fnUntraced(function* (owned: Owned) {
   const middle = size.middle
   const old = [...actors.dirty].filter(([, from]) => from <= middle).sort(([, a], [, b]) => a - b)
   yield* Effect.forEach(old, ([key]) => cover(owned, key), { concurrency: snapshotsAtOnce, discard: true })
-  const floor = Math.min(firstDirty(owned), owned.outboxDone() + 1, actors.head + 1)
+  // What is due and the place up to which it is folded have to be of the same moment.
+  const { head } = actors
   const checkpoint: ShardCheckpoint = { dues: owned.dues.entries() }
-  const bytes = Buffer.from(JSON.stringify(checkpoint))
+  const floor = Math.min(firstDirty(owned), owned.outboxDone() + 1, head + 1)
   const name = checkpointName(owned.shard)
-  yield* owned.snapshots.save(name, { version: actors.head, bytes })
+  yield* owned.snapshots.save(name, { version: head, bytes: Buffer.from(JSON.stringify(checkpoint)) })
   yield* owned.journal.truncate(owned.shard, floor)
   size.truncated(floor)
-  yield* owned.snapshots.prune(name, actors.head)
+  yield* owned.snapshots.prune(name, head)
 })
 
 const firstDirty = (owned: Owned): Position => {

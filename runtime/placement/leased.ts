@@ -2,7 +2,7 @@
 import { Clock, Effect, Exit, Random, Scope } from "effect"
 import type { Ports } from "../actor/owner.ts"
 import { randomId } from "../client.ts"
-import type { Registry, RegistryConflict, RegistryDown } from "../ports/registry.ts"
+import type { Record, Registry, RegistryConflict, RegistryDown } from "../ports/registry.ts"
 import { type Hosting, type Placement, Served } from "./hosting.ts"
 import { type NodeRecord, nodeKey, type ShardRecord, Sightings, shardKey, shareOf, viewOf } from "./view.ts"
 
@@ -68,14 +68,18 @@ export const leased = Effect.fnUntraced(function* (
   const stopAll = Effect.suspend(() => Effect.forEach([...holding.keys()], stop, { discard: true }))
 
   const round = Effect.gen(function* () {
-    yield* beat(registry, me, options)
+    const isRenewed = yield* beat(registry, me, options)
     const now = yield* Clock.currentTimeMillis
     const records = yield* registry.all
-    const dead = sightings.expired(records, now).filter((record) => record.key !== nodeKey(me.node))
+    // The record of this node's own name may be that of a process before it: it expires like any other.
+    const dead = sightings
+      .expired(records, now)
+      .filter((record) => record.key !== nodeKey(me.node) || incarnationOf(record) !== me.incarnation)
     for (const record of dead) {
       yield* Effect.logWarning(`${record.key} has shown no sign of life and loses its shards`)
       yield* registry.remove(record.key, record.revision)
     }
+    if (!isRenewed) return yield* recognise(me, records)
     const view = viewOf(
       records.filter((record) => !dead.includes(record)),
       hosting.settings.shards,
@@ -136,29 +140,31 @@ interface Expelled {
   readonly _tag: "Expelled"
 }
 
-/** One sign of life. What was granted counts from when it was asked for. */
+const incarnationOf = (record: Record): string => (JSON.parse(record.value) as NodeRecord).incarnation
+
+/** One sign of life. What was granted counts from when it was asked for. False when somebody wrote in between. */
 const beat = Effect.fnUntraced(function* (registry: Registry["Service"], me: Membership, options: LeaseOptions) {
   const asked = yield* Clock.currentTimeMillis
   if (me.incarnation === "") me.incarnation = yield* randomId
   me.beats += 1
-  const key = nodeKey(me.node)
-  const outcome = yield* registry
-    .write(key, me.record(options.ttlMs), me.revision)
-    .pipe(Effect.catchTag("RegistryConflict", () => Effect.succeed("conflict" as const)))
-  if (outcome !== "conflict") {
-    me.revision = outcome
-    me.validUntil = asked + options.ttlMs - options.marginMs
-    return
-  }
-  // Either an earlier beat was written although it seemed to fail, or this node was declared dead.
-  const record = (yield* registry.all).find((each) => each.key === key)
-  const isMine = record !== undefined && (JSON.parse(record.value) as NodeRecord).incarnation === me.incarnation
-  if (isMine) {
+  const written = yield* registry
+    .write(nodeKey(me.node), me.record(options.ttlMs), me.revision)
+    .pipe(Effect.catchTag("RegistryConflict", () => Effect.succeed(undefined)))
+  if (written === undefined) return false
+  me.revision = written
+  me.validUntil = asked + options.ttlMs - options.marginMs
+  return true
+})
+
+/** Either an earlier beat was written although it seemed to fail, or this node was declared dead. */
+const recognise = (me: Membership, records: ReadonlyArray<Record>): Effect.Effect<void, Expelled> => {
+  const record = records.find((each) => each.key === nodeKey(me.node))
+  if (record !== undefined && incarnationOf(record) === me.incarnation) {
     me.revision = record.revision
-    return
+    return Effect.void
   }
   me.revision = 0
   me.incarnation = ""
   me.validUntil = 0
-  return yield* Effect.fail<Expelled>({ _tag: "Expelled" })
-})
+  return Effect.fail<Expelled>({ _tag: "Expelled" })
+}

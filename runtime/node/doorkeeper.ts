@@ -1,0 +1,25 @@
+/** Lets API keys in at the broker: each to the account of its organisation, in its own name. */
+import { Effect } from "effect"
+import type { Admitted } from "../../adapters/nats/broker/admission.ts"
+import { callerPermissions } from "../../adapters/nats/permissions.ts"
+import type { KeyCheck, Verdict } from "../keys.ts"
+
+const admitted = (verdict: Verdict): Admitted | undefined => {
+  if (!("bearer" in verdict)) return undefined
+  const { org, caller, expiresAt } = verdict.bearer
+  const permissions = callerPermissions(caller, caller, [{ kind: "account", shard: "*", id: org, events: true }])
+  return { user: caller, permissions, ...(expiresAt === undefined ? {} : { expiresAt }) }
+}
+
+/** The broker is there before the node can ask an account about a key: until then nobody comes in with one. */
+export class Doorkeeper {
+  keys: KeyCheck | undefined
+
+  readonly admit = (token: string): Effect.Effect<Admitted | undefined> =>
+    this.keys === undefined
+      ? Effect.succeed(undefined)
+      : this.keys.check(token).pipe(
+          Effect.map(admitted),
+          Effect.catch((error) => Effect.as(Effect.logWarning("a key cannot be checked", error), undefined))
+        )
+}

@@ -1,0 +1,98 @@
+/** What a node stands on: bus, journal and stores, from its own directory or from a NATS cluster. */
+import { join } from "node:path"
+import { Context, Effect, Layer } from "effect"
+import { layer as diskObjects } from "../../adapters/disk/objects.ts"
+import type { Authority } from "../../adapters/nats/broker/admission.ts"
+import { type Broker, broker, type CannotListen } from "../../adapters/nats/broker/broker.ts"
+import { layer as sqliteJournal } from "../../adapters/sqlite/journal.ts"
+import type { Gauge } from "../http/metrics.ts"
+import type { Bus } from "../ports/bus.ts"
+import { Journal } from "../ports/journal.ts"
+import { Objects } from "../ports/objects.ts"
+import type { Registry } from "../ports/registry.ts"
+import { Snapshots } from "../ports/snapshots.ts"
+import { layer as snapshotsOver } from "../snapshots.ts"
+import { CannotStart } from "./fault.ts"
+import { listenAt } from "./listen.ts"
+import { addressText, type UpOptions } from "./options.ts"
+
+export interface Ground {
+  readonly mode: "standalone" | "cluster"
+  readonly bus: Bus["Service"]
+  readonly busUrl: string
+  readonly journal: Journal["Service"]
+  readonly objects: Objects["Service"]
+  readonly snapshots: Snapshots["Service"]
+  /** Where nodes of a cluster find their leases. */
+  readonly registry?: Registry["Service"]
+  readonly gauges: () => ReadonlyArray<Gauge>
+}
+
+/** What of a layer's failure is of use to whoever starts a node. */
+export const inWords = (what: string, next?: string) => (error: { readonly _tag: string; readonly why: string }) =>
+  new CannotStart({ why: `${what}: ${error.why}`, ...(next === undefined ? {} : { next }) })
+
+/** A directory of this host, or a bucket. */
+const objectsAt = (
+  place: string
+): Effect.Effect<Layer.Layer<Objects, { readonly _tag: string; readonly why: string }>, CannotStart> =>
+  Effect.suspend(() => {
+    if (place.startsWith("file://")) {
+      const path = URL.canParse(place) ? decodeURIComponent(new URL(place).pathname) : ""
+      if (path !== "" && path !== "/") return Effect.succeed(diskObjects(path))
+    }
+    if (place.startsWith("/")) return Effect.succeed(diskObjects(place))
+    const why = `--objects ${place} names no store`
+    return Effect.fail(new CannotStart({ why, next: "say s3://BUCKET/PREFIX or file:///DIRECTORY" }))
+  })
+
+export const stores = Effect.fnUntraced(function* (place: string) {
+  const objects = yield* objectsAt(place)
+  const context = yield* Layer.build(snapshotsOver({ prefix: "system/" }).pipe(Layer.provideMerge(objects))).pipe(
+    Effect.mapError(inWords(`the object store ${place} cannot be used`))
+  )
+  return { objects: Context.get(context, Objects), snapshots: Context.get(context, Snapshots) }
+})
+
+const brokerGauges = (made: Broker) => (): ReadonlyArray<Gauge> => {
+  const told = made.counters()
+  const counter = (name: string, help: string, value: number): Gauge => ({ name, help, type: "counter", value })
+  return [
+    { name: "artifacts_broker_connections", help: "Connections to the broker", type: "gauge", value: told.connections },
+    {
+      name: "artifacts_broker_subscriptions",
+      help: "Subscriptions at the broker",
+      type: "gauge",
+      value: told.subscriptions
+    },
+    counter("artifacts_broker_connections_total", "Connections that the broker took", told.connectionsTotal),
+    counter("artifacts_broker_messages_in_total", "Messages that came to the broker", told.messagesIn),
+    counter("artifacts_broker_messages_out_total", "Messages that the broker delivered", told.messagesOut),
+    counter("artifacts_broker_bytes_in_total", "Bytes that came to the broker", told.bytesIn),
+    counter("artifacts_broker_bytes_out_total", "Bytes that the broker delivered", told.bytesOut),
+    counter("artifacts_broker_slow_consumers_total", "Connections cut off for not reading", told.slowConsumers),
+    counter("artifacts_broker_stale_connections_total", "Connections cut off for not answering", told.staleConnections)
+  ]
+}
+
+/** A broker, a journal and a store of this node's own. */
+export const ownGround = Effect.fnUntraced(function* (options: UpOptions, authority: Authority) {
+  const kept = yield* stores(options.objects ?? join(options.data, "objects"))
+  const file = join(options.data, "journal.sqlite")
+  const context = yield* Layer.build(sqliteJournal({ file, durability: options.durability })).pipe(
+    Effect.mapError(inWords(`the journal ${file} cannot be opened`))
+  )
+  const { host } = options.nats
+  const made = yield* listenAt<Broker, CannotListen>("the broker", "--nats", options.nats, (port) =>
+    broker({ host, port, authority })
+  )
+  const ground: Ground = {
+    mode: "standalone",
+    bus: made.bus,
+    busUrl: `nats://${addressText(made)}`,
+    journal: Context.get(context, Journal),
+    ...kept,
+    gauges: brokerGauges(made)
+  }
+  return ground
+})

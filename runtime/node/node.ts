@@ -1,0 +1,113 @@
+/** A node, put together: the only place where kinds, ports, placement, HTTP and the data directory meet. */
+import { Effect, type Scope } from "effect"
+import { accountDecider } from "../../actors/account/account.ts"
+import { type Kind, kindOf } from "../actor/kind.ts"
+import { settings } from "../actor/owned.ts"
+import { type Client, client } from "../client.ts"
+import { gateway } from "../http/gateway.ts"
+import { type About, type Health, health, healthOf } from "../http/health.ts"
+import { metrics } from "../http/metrics.ts"
+import { type Route, router } from "../http/router.ts"
+import { type CannotServe, type HttpServer, httpServer } from "../http/server.ts"
+import { type KeyCheck, keyCheck } from "../keys.ts"
+import type { Hosting, Placement } from "../placement/hosting.ts"
+import { leased } from "../placement/leased.ts"
+import { standalone } from "../placement/standalone.ts"
+import { type DataDir, openDataDir } from "./datadir.ts"
+import { Doorkeeper } from "./doorkeeper.ts"
+import type { CannotStart } from "./fault.ts"
+import { found } from "./founding.ts"
+import { type Ground, ownGround } from "./ground.ts"
+import { listenAt } from "./listen.ts"
+import { leaveNotice } from "./notice.ts"
+import type { UpOptions } from "./options.ts"
+
+/** A node whose shards are not all there after this long says so, and goes on trying. */
+const readyMs = 20_000
+
+export interface Running {
+  readonly data: DataDir
+  readonly http: HttpServer
+  readonly health: () => Health
+  readonly isReady: boolean
+}
+
+const kinds = (): ReadonlyMap<string, Kind> => new Map([kindOf(accountDecider)].map((kind) => [kind.name, kind]))
+
+const groundOf = (
+  options: UpOptions,
+  data: DataDir,
+  doorkeeper: Doorkeeper
+): Effect.Effect<Ground, CannotStart, Scope.Scope> =>
+  options.natsUrl === undefined
+    ? ownGround(options, { issuers: [data.secrets.account.publicKey], token: doorkeeper.admit })
+    : Effect.flatMap(
+        Effect.promise(() => import("./cluster.ts")),
+        ({ clusterGround }) => clusterGround(options, data, options.natsUrl as string)
+      )
+
+const placementOf = (ground: Ground, hosting: Hosting): Effect.Effect<Placement, never, Scope.Scope> =>
+  ground.registry === undefined
+    ? standalone(ground, hosting)
+    : leased({ ...ground, registry: ground.registry }, hosting)
+
+const aboutOf = (options: UpOptions, ground: Ground, data: DataDir): About => ({
+  version: options.program,
+  node: options.node,
+  pid: process.pid,
+  startedAt: Date.now(),
+  mode: ground.mode,
+  durability: ground.journal.durability,
+  bus: ground.busUrl,
+  journal: ground.journal.nameOf(0).replace(/ ?shard 0$/, ""),
+  objects: ground.objects.place,
+  shards: data.shards
+})
+
+/** Every path that the node serves. */
+const routes = Effect.fnUntraced(function* (parts: {
+  readonly ground: Ground
+  readonly placement: Placement
+  readonly about: About
+  readonly asking: Client
+  readonly keys: KeyCheck
+}) {
+  const { ground, placement, about, asking, keys } = parts
+  const all: ReadonlyArray<Route> = [
+    health(about, placement),
+    yield* metrics(placement, ground.gauges),
+    ...gateway(asking, keys)
+  ]
+  return all
+})
+
+/** Serves until the scope closes: the last that came up goes down first. */
+export const node = Effect.fnUntraced(function* (options: UpOptions) {
+  const data = yield* openDataDir(options.data, options.program, options.shards)
+  const doorkeeper = new Doorkeeper()
+  const ground = yield* groundOf(options, data, doorkeeper)
+  const asking = client(ground.bus, data.shards)
+  const keys = keyCheck(asking)
+  doorkeeper.keys = keys
+  const hosting = { node: options.node, kinds: kinds(), settings: { ...settings, shards: data.shards }, client: asking }
+  const placement = yield* placementOf(ground, hosting)
+  const about = aboutOf(options, ground, data)
+  const route = router(yield* routes({ ground, placement, about, asking, keys }))
+  const { host } = options.http
+  const http = yield* listenAt<HttpServer, CannotServe>("HTTP", "--http", options.http, (port) =>
+    httpServer({ host, port }, route)
+  )
+  const { node: name, program: version } = options
+  const notice = { pid: process.pid, node: name, version, nats: ground.busUrl, http: http.url, shards: data.shards }
+  yield* leaveNotice(options.data, notice)
+  const isReady = yield* placement.ready.pipe(
+    Effect.as(true),
+    Effect.timeoutOrElse({ duration: readyMs, orElse: () => Effect.succeed(false) })
+  )
+  if (!isReady) yield* Effect.logError("not every shard is served yet; the lines above say why")
+  yield* found(asking, options.data).pipe(
+    Effect.catch((error) => Effect.logError("the organisation local could not be looked after", error))
+  )
+  const running: Running = { data, http, health: () => healthOf(about, placement), isReady }
+  return running
+})

@@ -1,0 +1,268 @@
+/** One world from its plan: nodes and clients under faults, then a healed world in which everything is answered, then the checks. */
+import { Clock, Context, Effect, Fiber, Layer, Stream } from "effect"
+import { accountDecider } from "../../actors/account/account.ts"
+import { layer as memoryJournal } from "../../adapters/memory/journal.ts"
+import { make as memoryObjects } from "../../adapters/memory/objects.ts"
+import { layer as memoryRegistry } from "../../adapters/memory/registry.ts"
+import { Network } from "../../adapters/world/bus.ts"
+import { Logs } from "../../adapters/world/journal.ts"
+import { faultyObjects } from "../../adapters/world/objects.ts"
+import { faultyRegistry } from "../../adapters/world/registry.ts"
+import { type Life, Weather } from "../../adapters/world/weather.ts"
+import { kindOf } from "../../runtime/actor/kind.ts"
+import { client } from "../../runtime/client.ts"
+import { leased } from "../../runtime/placement/leased.ts"
+import { Journal } from "../../runtime/ports/journal.ts"
+import { Objects } from "../../runtime/ports/objects.ts"
+import { Registry } from "../../runtime/ports/registry.ts"
+import { Snapshots } from "../../runtime/ports/snapshots.ts"
+import { layer as snapshotsLayer } from "../../runtime/snapshots.ts"
+import { bankKind } from "./bank.ts"
+import * as checkers from "./checkers.ts"
+import type { Asked } from "./history.ts"
+import type { Op, Plan, Step } from "./plan.ts"
+import { World } from "./world.ts"
+
+const kinds = new Map([
+  ["bank", bankKind],
+  ["account", kindOf(accountDecider)]
+])
+
+const lease = { ttlMs: 400, marginMs: 80 }
+/** How long a client keeps on asking while things go wrong, and how long once they do not any more. */
+const patienceMs = 3_000
+const healedPatienceMs = 60_000
+/** Longer than any timer of the workload, and than it takes an outbox to send what it owes. */
+const quietMs = 5_000
+
+export interface Outcome {
+  readonly violation: string | undefined
+  readonly reached: ReadonlyMap<string, number>
+  readonly trace: string
+  readonly steps: number
+  readonly entries: number
+}
+
+/** What all processes of the world share. */
+interface Ground {
+  readonly plan: Plan
+  readonly weather: Weather
+  readonly network: Network
+  readonly logs: Logs
+  readonly objects: Objects["Service"]
+  readonly registry: Registry["Service"]
+  readonly history: Array<Asked>
+}
+
+const groundOf = Effect.fnUntraced(function* (plan: Plan) {
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const weather = new Weather(plan.seed, plan.faults, (travel) => void run(travel))
+  const journal = Context.get(yield* Layer.build(memoryJournal()), Journal)
+  const registry = Context.get(yield* Layer.build(memoryRegistry()), Registry)
+  const ground: Ground = {
+    plan,
+    weather,
+    network: new Network(weather),
+    logs: new Logs(journal, weather, plan),
+    objects: memoryObjects(),
+    registry,
+    history: []
+  }
+  return ground
+})
+
+const node = (ground: Ground, life: Life) =>
+  Effect.gen(function* () {
+    const { plan, weather } = ground
+    const objects = Layer.succeed(Objects, faultyObjects(ground.objects, weather, life))
+    const snapshots = Context.get(yield* Layer.build(Layer.provide(snapshotsLayer(), objects)), Snapshots)
+    const bus = ground.network.attach(life)
+    const journal = ground.logs.attach(life)
+    const registry = faultyRegistry(ground.registry, weather, life)
+    const hosting = { node: life.name, kinds, settings: plan.settings, client: client(bus, plan.settings.shards) }
+    yield* leased({ bus, journal, snapshots, registry }, hosting, lease)
+    return yield* Effect.never
+  }).pipe(Effect.scoped)
+
+/** A node that is started, killed at a step of the world's, and started again. */
+class Host {
+  private readonly ground: Ground
+  private readonly name: string
+  private readonly run: (effect: Effect.Effect<never>) => Fiber.Fiber<never>
+  private life: Life | undefined
+  private fiber: Fiber.Fiber<never> | undefined
+
+  constructor(ground: Ground, index: number, run: (effect: Effect.Effect<never>) => Fiber.Fiber<never>) {
+    this.ground = ground
+    this.name = `n${index}`
+    this.run = run
+  }
+
+  start(): void {
+    if (this.life !== undefined) return
+    this.life = { name: this.name, alive: true }
+    this.fiber = this.run(node(this.ground, this.life) as Effect.Effect<never>)
+  }
+
+  /** As kill -9 does it: nothing is said to anybody, and what is under way arrives all the same. */
+  kill(): void {
+    if (this.life === undefined || this.fiber === undefined) return
+    this.ground.weather.reach("killed")
+    this.life.alive = false
+    this.life = undefined
+    this.fiber.interruptUnsafe()
+    this.fiber = undefined
+  }
+}
+
+const actor = (ground: Ground, index: number, steps: ReadonlyArray<Step>) => {
+  const life: Life = { name: `c${index}`, alive: true }
+  const { ask } = client(ground.network.attach(life), ground.plan.settings.shards)
+  return Effect.gen(function* () {
+    for (const [count, step] of steps.entries()) {
+      yield* Effect.sleep(step.pauseMs)
+      const commandId = `c${index}-${count}`
+      yield* askOnce(ground, ask, { client: index, op: step.op, commandId, patienceMs })
+      if (!step.repeat || step.op.verb === "ask") continue
+      ground.weather.reach("repeated")
+      yield* askOnce(ground, ask, { client: index, op: step.op, commandId, patienceMs })
+    }
+  })
+}
+
+const askOnce = Effect.fnUntraced(function* (
+  ground: Ground,
+  ask: ReturnType<typeof client>["ask"],
+  asking: { readonly client: number; readonly op: Op; readonly commandId: string; readonly patienceMs: number }
+) {
+  const { op, commandId } = asking
+  const startedAt = yield* Clock.currentTimeMillis
+  const { kind, id, verb, name } = op
+  const body = JSON.stringify(op.fields)
+  const answer = yield* ask({
+    verb,
+    kind,
+    id,
+    caller: "tester",
+    name,
+    body,
+    commandId,
+    patienceMs: asking.patienceMs
+  }).pipe(Effect.catch(() => Effect.succeed(undefined)))
+  const endedAt = yield* Clock.currentTimeMillis
+  ground.weather.reach(answer === undefined ? "unanswered" : `answered ${Object.keys(answer)[0]}`)
+  if (answer !== undefined && "failed" in answer) ground.weather.reach(`failed ${answer.failed._tag}`)
+  ground.history.push({ client: asking.client, op, commandId, startedAt, endedAt, answer })
+  return answer
+})
+
+const trouble = (
+  ground: Ground,
+  hosts: ReadonlyArray<Host>,
+  world: World,
+  run: (effect: Effect.Effect<void>) => void
+) => {
+  const { plan, weather } = ground
+  for (const { step, node: index, downMs } of plan.crashes)
+    world.atStep(step, () => {
+      // Snapshots can be missing when a node starts; under a living one they are as durable as the store they are in.
+      const falling = plan.wipe ? hosts : hosts.slice(index, index + 1)
+      for (const host of falling) host.kill()
+      const revive = Effect.gen(function* () {
+        yield* Effect.sleep(downMs)
+        if (plan.wipe) yield* wipe(ground)
+        for (const host of falling) host.start()
+      })
+      run(revive)
+    })
+  for (const { atMs, forMs, node: index, service } of plan.cuts)
+    run(
+      Effect.gen(function* () {
+        yield* Effect.sleep(atMs)
+        weather.cut(`n${index}`, service)
+        yield* Effect.sleep(forMs)
+        weather.mend(`n${index}`, service)
+      })
+    )
+}
+
+const wipe = Effect.fnUntraced(function* ({ objects, weather }: Ground) {
+  weather.reach("snapshots wiped")
+  yield* objects.list("snapshots/").pipe(
+    Stream.runForEach((page) => objects.remove(page.map(({ key }) => key))),
+    Effect.orDie
+  )
+})
+
+/** The healed world: nobody is refused for want of an owner, and everybody agrees with the log. */
+const settle = Effect.fnUntraced(function* (ground: Ground) {
+  const life: Life = { name: "last", alive: true }
+  const { ask } = client(ground.network.attach(life), ground.plan.settings.shards)
+  let count = 0
+  const once = (op: Op) => {
+    count += 1
+    return askOnce(ground, ask, { client: -1, op, commandId: `last-${count}`, patienceMs: healedPatienceMs })
+  }
+  for (const id of ["b0", "b1", "b2"]) {
+    const answer = yield* once({ kind: "bank", id, verb: "do", name: "Deposit", fields: { amount: 1 } })
+    if (answer === undefined || !("ok" in answer))
+      return `bank/${id} does not take a deposit in a healed world: ${JSON.stringify(answer)}`
+  }
+  yield* Effect.sleep(quietMs)
+  for (const id of ["b0", "b1", "b2"]) {
+    const answer = yield* once({ kind: "bank", id, verb: "ask", name: "Balance", fields: {} })
+    if (answer === undefined || !("ok" in answer))
+      return `bank/${id} does not answer in a healed world: ${JSON.stringify(answer)}`
+  }
+  return undefined
+})
+
+const program = Effect.fnUntraced(function* (plan: Plan, world: World) {
+  const ground = yield* groundOf(plan)
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const hosts = Array.from({ length: plan.nodes }, (_, index) => new Host(ground, index, fork))
+  for (const host of hosts) host.start()
+  trouble(ground, hosts, world, (effect) => void fork(effect))
+  const clients = plan.clients.map((steps, index) => fork(actor(ground, index, steps)))
+  for (const fiber of clients) yield* Fiber.join(fiber)
+  ground.weather.heal()
+  for (const host of hosts) host.start()
+  const stuck = yield* settle(ground)
+  return { ground, stuck }
+})
+
+const check = (ground: Ground): string | undefined => {
+  const { history } = ground
+  const { ledger } = ground.logs
+  const whole = checkers.isOneHistory(ledger)
+  if (whole !== undefined) return whole
+  const lives = checkers.livesOf(ledger)
+  return (
+    checkers.isNothingLost(lives, history) ??
+    checkers.isReplayTrue(lives) ??
+    checkers.isLinear(lives, history) ??
+    checkers.isInOrder(lives, history) ??
+    checkers.isMoneyKept(lives) ??
+    checkers.isRegistrySound(lives)
+  )
+}
+
+export const runWorld = (plan: Plan): Outcome => {
+  const world = new World(plan.seed)
+  let ground: Ground | undefined
+  let violation: string | undefined
+  try {
+    const ended = world.run(Effect.scoped(program(plan, world)))
+    ground = ended.ground
+    violation = ended.stuck ?? check(ended.ground)
+  } catch (error) {
+    violation = error instanceof Error ? error.message : String(error)
+  }
+  return {
+    violation,
+    reached: ground?.weather.reached ?? new Map(),
+    trace: world.trace,
+    steps: world.steps,
+    entries: ground?.logs.ledger.length ?? 0
+  }
+}
