@@ -1,0 +1,31 @@
+/** The objects contract against real S3 servers, and snapshots kept in one. */
+import { Effect, Layer } from "effect"
+import { describe } from "vitest"
+import { layer } from "../../adapters/s3/objects.ts"
+import { layer as snapshots } from "../../runtime/snapshots.ts"
+import { objectsContract } from "../contract/objects.ts"
+import { snapshotsContract } from "../contract/snapshots.ts"
+import { have, s3 } from "./servers.ts"
+
+const file = "test/real/objects.test.ts"
+
+/** Parts as small as stores take them, so that 12 MiB go up in three. */
+const limits = { multipartBytes: 8 * 1024 * 1024, partBytes: 5 * 1024 * 1024 }
+
+const store = (which: "moto" | "versitygw", path = "") =>
+  Layer.unwrap(
+    Effect.map(s3(which), ({ accessKeyId, secretAccessKey, url }) =>
+      layer(url.replace("?", `${path}?`), { credentials: { accessKeyId, secretAccessKey }, limits })
+    )
+  )
+
+for (const which of ["moto", "versitygw"] as const) {
+  describe.skipIf(!have(file, which))(which, () => {
+    objectsContract(`s3 on ${which}`, store(which), { timeoutMs: 60_000 })
+    objectsContract(`s3 on ${which}, below a prefix`, store(which, "/some/pre fix"), {
+      timeoutMs: 60_000,
+      manyKeys: 1001
+    })
+    snapshotsContract(`over s3 on ${which}`, Layer.provideMerge(snapshots(), store(which)), "")
+  })
+}
