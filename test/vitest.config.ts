@@ -1,13 +1,19 @@
 /** Which tests there are, how long each sort may take, and what may run beside what. */
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 const second = 1000
 
-/** Groups run one after another: what measures or starts servers has the machine to itself. */
-const project = (name: string, include: string, testTimeout: number, groupOrder: number, fileParallelism = true) => ({
+/**
+ * Groups run one after another, from 1 on: what starts servers or takes all of a core has the machine to itself. (Group 0
+ * would not do: where there is one worker, vitest runs it behind all the others.)
+ */
+const project = (name: string, include: string, testTimeout: number, groupOrder: number, maxWorkers: number) => ({
   extends: true as const,
-  test: { name, include: [include], testTimeout, hookTimeout: testTimeout, fileParallelism, sequence: { groupOrder } }
+  test: { name, include: [include], testTimeout, hookTimeout: testTimeout, maxWorkers, sequence: { groupOrder } }
 })
+
+const cores = availableParallelism()
 
 export default defineConfig({
   test: {
@@ -15,12 +21,12 @@ export default defineConfig({
     pool: "forks",
     passWithNoTests: false,
     projects: [
-      project("tidy", "test/tidy.test.ts", 10 * second, 0),
-      project("unit", "test/unit/**/*.test.ts", 10 * second, 0),
-      project("property", "test/property/**/*.test.ts", 60 * second, 0),
-      project("contract", "test/contract/**/*.test.ts", 60 * second, 0),
-      project("sim", "test/sim/**/*.test.ts", 120 * second, 1),
-      project("real", "test/real/**/*.test.ts", 300 * second, 2, false)
+      project("tidy", "test/tidy.test.ts", 10 * second, 1, cores),
+      project("unit", "test/unit/**/*.test.ts", 10 * second, 1, cores),
+      project("property", "test/property/**/*.test.ts", 60 * second, 1, cores),
+      project("contract", "test/contract/**/*.test.ts", 60 * second, 1, cores),
+      project("sim", "test/sim/**/*.test.ts", 120 * second, 2, cores),
+      project("real", "test/real/**/*.test.ts", 300 * second, 3, 1)
     ]
   }
 })
