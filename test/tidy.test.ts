@@ -103,7 +103,7 @@ describe("layout", () => {
 /** What an adapter may take from another one, each with its reason. */
 const sharedAdapters: Readonly<Record<string, RegExp>> = {
   // The faulty twins are the ones in memory with faults in front.
-  "adapters/world/": /^adapters\/memory\//,
+  "adapters/world/": /^adapters\/(memory\/|nats\/broker\/(subjects|interest)\.ts$)/,
   // A journal in JetStream is reached over a NATS connection.
   "adapters/jetstream/": /^adapters\/nats\//,
   // Subjects match in one way, on the broker and on the bus in memory.

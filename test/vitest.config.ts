@@ -5,8 +5,8 @@ import { defineConfig } from "vitest/config"
 const second = 1000
 
 /**
- * Groups run one after another, from 1 on: what starts servers or takes all of a core has the machine to itself. (Group 0
- * would not do: where there is one worker, vitest runs it behind all the others.)
+ * Groups run one after another, from 1 on, so that what starts servers has the machine to itself. Group 0 would not do:
+ * where there is one worker, vitest runs it behind all the others.
  */
 const project = (name: string, include: string, testTimeout: number, groupOrder: number, maxWorkers: number) => ({
   extends: true as const,
