@@ -80,7 +80,7 @@ describe("layout", () => {
   })
 
   it("opens every file with a sentence that says what it is", () => {
-    const sentence = /^\/\*\* [A-Z`"][\s\S]*?[.!?]\s*\*\//
+    const sentence = /^\/\*\*\s+(\* )?[A-Z`"][\s\S]*?[.!?]\s*\*\//
     none(code.filter(({ text }) => !sentence.test(text)).map(({ path }) => path))
     none(scripts.filter(({ lines }) => !/^# [A-Z`"]/.test(lines[1] ?? "")).map(({ path }) => path))
   })
