@@ -1,6 +1,7 @@
 /** The bus within one process: what is sent is heard in the order of sending, by a fibre of its own. */
-import { Cause, Effect, Layer, Queue } from "effect"
-import { Bus, type Headers, type Message, NoResponders, type Send, TimedOut } from "../../runtime/ports/bus.ts"
+import { Cause, Clock, Effect, Layer, Queue } from "effect"
+import { messageBytesMax } from "../../messages/limits.ts"
+import { Bus, BusDown, type Headers, type Message, NoResponders, type Send, TimedOut } from "../../runtime/ports/bus.ts"
 import { Interest, nextOf } from "../nats/broker/interest.ts"
 import { isPattern, isSubject } from "../nats/broker/subjects.ts"
 
@@ -16,9 +17,40 @@ const encoder = new TextEncoder()
 const bytesOf = (body: Uint8Array | string): Uint8Array => (typeof body === "string" ? encoder.encode(body) : body)
 const unanswered = (): void => {}
 
+/** The bound is a NATS server's, so that what passes here passes there. */
+const excess = (subject: string, { length }: Uint8Array): string | undefined =>
+  length > messageBytesMax
+    ? `the message for ${subject} has ${length} bytes, and ${messageBytesMax} may be sent`
+    : undefined
+
+const mustFit = (subject: string, body: Uint8Array): void => {
+  const why = excess(subject, body)
+  if (why !== undefined) throw new Error(why)
+}
+
 const mustBeSubject = (subject: string): void => {
   if (!isSubject(subject)) throw new Error(`not a subject that can be published to: ${JSON.stringify(subject)}`)
 }
+
+/** Requests that were given the same time, in the order of their asking: the first of them is the first to end. */
+type Line = Map<object, { readonly until: number; readonly expire: () => void }>
+
+/** Ends what is due in this line, until nothing waits in it: one fibre for all requests, and not one for each. */
+const watchLine = Effect.fnUntraced(function* (line: Line, forget: () => void) {
+  for (;;) {
+    const [first] = line.values()
+    // Forgotten in the same step in which it was found empty, so that nobody joins a line that is not watched.
+    if (first === undefined) return forget()
+    const now = yield* Clock.currentTimeMillis
+    if (first.until > now) yield* Effect.sleep(first.until - now)
+    else
+      for (const [request, { until, expire }] of line) {
+        if (until > now) break
+        line.delete(request)
+        expire()
+      }
+  }
+})
 
 /** A listener that throws is a defect of ours: it is reported, and it does not deafen the others. */
 const deliver = (runs: ReadonlyArray<() => void>): Effect.Effect<void> => {
@@ -56,25 +88,53 @@ export const make = Effect.gen(function* () {
     return match.each.length > 0 || match.groups.length > 0
   }
 
+  const lines = new Map<number, Line>()
+  const unwatched = yield* Queue.unbounded<readonly [timeoutMs: number, line: Line]>()
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.flatMap(Queue.take(unwatched), ([timeoutMs, line]) =>
+        Effect.forkChild(watchLine(line, () => void lines.delete(timeoutMs)))
+      )
+    )
+  )
+  /** The line of this time-out, joined by the request; a new line is watched from the next step on. */
+  const join = (timeoutMs: number, request: object, waiting: { until: number; expire: () => void }): Line => {
+    const known = lines.get(timeoutMs)
+    const line: Line = known ?? new Map()
+    line.set(request, waiting)
+    if (known === undefined) {
+      lines.set(timeoutMs, line)
+      Queue.offerUnsafe(unwatched, [timeoutMs, line])
+    }
+    return line
+  }
+
+  const ask = (subject: string, body: Uint8Array, headers: Headers, timeoutMs: number, until: number) =>
+    Effect.callback<Message, NoResponders | TimedOut>((resume) => {
+      const request = {}
+      const expire = () => resume(Effect.fail(new TimedOut({ subject })))
+      const line = join(timeoutMs, request, { until, expire })
+      const respond = (reply: Uint8Array | string, replyHeaders: Headers = none) => {
+        const message: Message = { subject, body: bytesOf(reply), headers: replyHeaders, respond: unanswered }
+        const isTooLarge = excess(subject, message.body) !== undefined
+        // Such an answer is not sent: it is reported where the answers are handed out, and the asker waits in vain.
+        if (isTooLarge) Queue.offerUnsafe(underWay, () => mustFit(subject, message.body))
+        else if (line.delete(request)) Queue.offerUnsafe(underWay, () => resume(Effect.succeed(message)))
+      }
+      if (!send(subject, body, headers, respond)) {
+        line.delete(request)
+        resume(Effect.fail(new NoResponders({ subject })))
+      }
+      return Effect.sync(() => line.delete(request))
+    })
+
   const request = Effect.fnUntraced(function* (subject: string, { body, headers = none, timeoutMs }: Send) {
     mustBeSubject(subject)
-    const answer = Effect.callback<Message, NoResponders>((resume) => {
-      let waiting = true
-      const respond = (reply: Uint8Array | string, replyHeaders: Headers = none) => {
-        if (!waiting) return
-        waiting = false
-        const message: Message = { subject, body: bytesOf(reply), headers: replyHeaders, respond: unanswered }
-        Queue.offerUnsafe(underWay, () => resume(Effect.succeed(message)))
-      }
-      if (!send(subject, bytesOf(body), headers, respond)) resume(Effect.fail(new NoResponders({ subject })))
-      return Effect.sync(() => {
-        waiting = false
-      })
-    })
-    return yield* Effect.timeoutOrElse(answer, {
-      duration: timeoutMs,
-      orElse: () => Effect.fail(new TimedOut({ subject }))
-    })
+    const bytes = bytesOf(body)
+    const tooLarge = excess(subject, bytes)
+    if (tooLarge !== undefined) return yield* new BusDown({ why: tooLarge })
+    const now = yield* Clock.currentTimeMillis
+    return yield* ask(subject, bytes, headers, timeoutMs, now + timeoutMs)
   })
 
   return Bus.of({
@@ -94,7 +154,9 @@ export const make = Effect.gen(function* () {
       ).pipe(Effect.asVoid),
     publish: (subject, body, headers = none) => {
       mustBeSubject(subject)
-      send(subject, bytesOf(body), headers, unanswered)
+      const bytes = bytesOf(body)
+      mustFit(subject, bytes)
+      send(subject, bytes, headers, unanswered)
     },
     request
   })

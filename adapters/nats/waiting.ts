@@ -52,6 +52,11 @@ export class Waiting {
     for (const token of [...this.#asked.keys()]) this.settle(token, answered)
   }
 
+  /** Ends those that were sent to this subject. */
+  settleSubject(subject: string, answered: Answered): void {
+    for (const [token, asked] of [...this.#asked]) if (asked.subject === subject) this.settle(token, answered)
+  }
+
   /** Forgets all of them without a word: whoever asked is gone as well. */
   close(): void {
     this.#asked.clear()

@@ -78,10 +78,11 @@ class Embedded {
     this.router = new Router((subscription) => {
       if (subscription.client instanceof Connection) subscription.client.ended(subscription)
     })
-    this.local = new Local(this.router, failed)
+    const limits = { ...limitsDefault, ...options.limits }
+    this.local = new Local(this.router, limits.payloadBytesMax, failed)
     this.house = {
       router: this.router,
-      limits: { ...limitsDefault, ...options.limits },
+      limits,
       authority: options.authority,
       now: () => Date.now(),
       info: (id, nonce) => this.info(id, nonce),

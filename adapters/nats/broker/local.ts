@@ -1,7 +1,7 @@
 /** The node's own place at its broker: the `Bus` port without a socket, by the rules that hold for every client. */
 import { randomBytes } from "node:crypto"
 import { Effect } from "effect"
-import { type Bus, type Headers, type Message, NoResponders } from "../../../runtime/ports/bus.ts"
+import { type Bus, BusDown, type Headers, type Message, NoResponders } from "../../../runtime/ports/bus.ts"
 import { decodeHeaders, encodeHeaders, noHeaders } from "../headers.ts"
 import { isAnswerable, Waiting } from "../waiting.ts"
 import type { Client, Packet, Router, Subscription } from "./router.ts"
@@ -19,6 +19,7 @@ export class Local implements Client {
   isOpen = true
   readonly bus: Bus["Service"]
   readonly #router: Router
+  readonly #payloadBytesMax: number
   readonly #failed: (defect: unknown) => void
   readonly #waiting = new Waiting()
   readonly #inbox = `_INBOX.${randomBytes(12).toString("hex")}.`
@@ -26,8 +27,9 @@ export class Local implements Client {
   #turn: NodeJS.Immediate | undefined
 
   /** `failed` is told of a listener that threw. */
-  constructor(router: Router, failed: (defect: unknown) => void) {
+  constructor(router: Router, payloadBytesMax: number, failed: (defect: unknown) => void) {
     this.#router = router
+    this.#payloadBytesMax = payloadBytesMax
     this.#failed = failed
     this.bus = { subscribe: this.#subscribe, publish: this.#publish, request: this.#request }
     router.add(
@@ -70,9 +72,21 @@ export class Local implements Client {
   }
 
   /** Gives the number of those who got it. */
-  send(subject: string, reply: string, body: Uint8Array | string, headers: Headers | undefined): number {
-    if (!isSubject(subject)) throw new Error(`not a subject that can be published to: ${JSON.stringify(subject)}`)
-    return this.#router.route(this, packetOf(subject, reply, body, headers))
+  #send(packet: Packet): number {
+    if (!isSubject(packet.subject))
+      throw new Error(`not a subject that can be published to: ${JSON.stringify(packet.subject)}`)
+    if (packet.end > this.#payloadBytesMax) throw new Error(tooLarge(packet, this.#payloadBytesMax))
+    return this.#router.route(this, packet)
+  }
+
+  /** An answer that cannot be sent is a defect of whoever made it, and no reason to end whoever gives it. */
+  answer(reply: string, body: Uint8Array | string, headers: Headers | undefined): void {
+    if (!this.isOpen) return
+    try {
+      this.#send(packetOf(reply, "", body, headers))
+    } catch (defect) {
+      this.#failed(defect)
+    }
   }
 
   readonly #subscribe: Bus["Service"]["subscribe"] = (subject, heard, options) =>
@@ -90,13 +104,22 @@ export class Local implements Client {
         })
     ).pipe(Effect.asVoid)
 
-  readonly #publish: Bus["Service"]["publish"] = (subject, body, headers) => void this.send(subject, "", body, headers)
+  readonly #publish: Bus["Service"]["publish"] = (subject, body, headers) => {
+    if (this.isOpen) this.#send(packetOf(subject, "", body, headers))
+  }
 
   readonly #request: Bus["Service"]["request"] = (subject, { body, headers, timeoutMs }) =>
     Effect.callback((resume) => {
+      if (!this.isOpen) {
+        resume(Effect.fail(new BusDown({ why: "the broker has stopped" })))
+        return
+      }
       const token = this.#waiting.ask(subject, timeoutMs, resume)
-      if (this.send(subject, this.#inbox + token, body, headers) === 0)
-        this.#waiting.settle(token, Effect.fail(new NoResponders({ subject })))
+      const packet = packetOf(subject, this.#inbox + token, body, headers)
+      if (packet.end > this.#payloadBytesMax) {
+        const why = tooLarge(packet, this.#payloadBytesMax)
+        this.#waiting.settle(token, Effect.fail(new BusDown({ why })))
+      } else if (this.#send(packet) === 0) this.#waiting.settle(token, Effect.fail(new NoResponders({ subject })))
       return Effect.sync(() => this.#waiting.forget(token))
     })
 
@@ -120,7 +143,7 @@ class Heard implements Message {
     this.subject = subject
     this.body = data.subarray(bodyAt, end)
     this.#block = bodyAt === start ? empty : data.subarray(start, bodyAt)
-    this.respond = isAnswerable(reply) ? (body, headers) => void local.send(reply, "", body, headers) : unanswered
+    this.respond = isAnswerable(reply) ? (body, headers) => local.answer(reply, body, headers) : unanswered
   }
 
   get headers(): Headers {
@@ -128,6 +151,9 @@ class Heard implements Message {
     return this.#headers
   }
 }
+
+const tooLarge = ({ subject, end }: Packet, bytesMax: number): string =>
+  `the message for ${subject} has ${end} bytes, and ${bytesMax} may be sent`
 
 const unanswered = (): void => {}
 
