@@ -103,7 +103,9 @@ const between = (life: Life | undefined, history: ReadonlyArray<Asked>, asked: A
   const versionOf = new Map(committed.map(({ placed }) => [placed.entry.cause, placed.entry.version]))
   let low = 0
   for (const other of history) {
-    if (other.endedAt >= asked.startedAt || other.answer === undefined || keyOf(other.op) !== keyOf(asked.op)) continue
+    // A command that was refused can be accepted when it is repeated: its refusal knew nothing of that.
+    const isOk = other.answer !== undefined && "ok" in other.answer
+    if (other.endedAt >= asked.startedAt || !isOk || keyOf(other.op) !== keyOf(asked.op)) continue
     low = Math.max(low, versionOf.get(other.commandId) ?? 0, movesIn(other))
   }
   const high = committed.filter(({ at }) => at <= asked.endedAt).length
@@ -160,8 +162,8 @@ export const isInOrder = (lives: ReadonlyMap<string, Life>, history: ReadonlyArr
     return entry === undefined ? [] : [{ asked, key: keyOf(asked.op), version: entry.version }]
   })
   const first = new Map<string, number>()
-  for (const { asked } of done)
-    first.set(asked.commandId, Math.min(asked.startedAt, first.get(asked.commandId) ?? asked.startedAt))
+  for (const { commandId, startedAt } of history)
+    first.set(commandId, Math.min(startedAt, first.get(commandId) ?? startedAt))
   return firstOf(done, (one) =>
     firstOf(done, (other) =>
       one.key === other.key &&

@@ -104,6 +104,10 @@ class Host {
     this.fiber = this.run(node(this.ground, this.life) as Effect.Effect<never>)
   }
 
+  get isUp(): boolean {
+    return this.life !== undefined
+  }
+
   /** As kill -9 does it: nothing is said to anybody, and what is under way arrives all the same. */
   kill(): void {
     if (this.life === undefined || this.fiber === undefined) return
@@ -170,7 +174,7 @@ const trouble = (
       for (const host of falling) host.kill()
       const revive = Effect.gen(function* () {
         yield* Effect.sleep(downMs)
-        if (plan.wipe) yield* wipe(ground)
+        if (plan.wipe && !hosts.some((host) => host.isUp)) yield* wipe(ground)
         for (const host of falling) host.start()
       })
       run(revive)
@@ -231,6 +235,21 @@ const program = Effect.fnUntraced(function* (plan: Plan, world: World) {
   return { ground, stuck }
 })
 
+/** What can be read off the ledger, rather than counted where it happens. */
+const countReached = ({ weather, logs, history }: Ground): void => {
+  for (const { epoch, placed } of logs.ledger) {
+    if (epoch > 1) weather.reach("taken over")
+    if (placed.entry.caller === "timer") weather.reach("timer fired")
+    if (placed.entry.caller === "outbox" && placed.entry.kind === "bank") weather.reach("obligation met")
+  }
+  const answered = new Set<string>()
+  for (const { commandId, answer } of history) {
+    if (answer === undefined || !("ok" in answer)) continue
+    if (answered.has(commandId)) weather.reach("answered from the window")
+    answered.add(commandId)
+  }
+}
+
 const check = (ground: Ground): string | undefined => {
   const { history } = ground
   const { ledger } = ground.logs
@@ -254,6 +273,7 @@ export const runWorld = (plan: Plan): Outcome => {
   try {
     const ended = world.run(Effect.scoped(program(plan, world)))
     ground = ended.ground
+    countReached(ended.ground)
     violation = ended.stuck ?? check(ended.ground)
   } catch (error) {
     violation = error instanceof Error ? error.message : String(error)

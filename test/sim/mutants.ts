@@ -1,0 +1,199 @@
+/** Breaks the runtime in one place at a time, and shows that some world notices: `npm run mutants [-- NAME]`. */
+import { spawnSync } from "node:child_process"
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+interface Mutant {
+  readonly name: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+const mutants: ReadonlyArray<Mutant> = [
+  {
+    name: "no fence",
+    file: "test/sim/plan.ts",
+    from: "fence = true",
+    to: "fence = false"
+  },
+  {
+    name: "no dedupe",
+    file: "runtime/actor/window.ts",
+    from: "return this.answers.get(commandId)",
+    to: "return undefined"
+  },
+  {
+    name: "no dedupe of obligations",
+    file: "runtime/actor/window.ts",
+    from: 'return old ? "{}" : undefined',
+    to: "return undefined"
+  },
+  {
+    name: "no catch-up",
+    file: "runtime/actor/recover.ts",
+    from: "if (read.position > log.head) return",
+    to: "if (read.position > 0) return"
+  },
+  {
+    name: "answer before commit",
+    file: "runtime/actor/shard.ts",
+    from: "batch.release(delivery, okText(reply))",
+    to: "delivery.answer(okText(reply))"
+  },
+  {
+    name: "queries do not wait for what they saw",
+    file: "runtime/actor/shard.ts",
+    from: "if (cell.batch !== undefined) cell.batch.release(delivery, text)",
+    to: 'if (cell.batch !== undefined && delivery.verb === "do") cell.batch.release(delivery, text)'
+  },
+  {
+    name: "window not rebuilt from a snapshot",
+    file: "runtime/actor/cell.ts",
+    from: "this.window = Window.load(head.window)",
+    to: "this.window = new Window()"
+  },
+  {
+    name: "window not rebuilt from the log",
+    file: "runtime/actor/cell.ts",
+    from: "    this.committedAs(entry)\n",
+    to: "    this.version = entry.version\n    this.at = entry.at\n    this.due = entry.due\n"
+  },
+  {
+    name: "evolve twice",
+    file: "runtime/actor/shard.ts",
+    from: "for (const event of made.events) state = cell.kind.evolve(state, event, at)",
+    to: "for (const event of [...made.events, ...made.events]) state = cell.kind.evolve(state, event, at)"
+  },
+  {
+    name: "a half-changed state is kept",
+    file: "runtime/actor/shard.ts",
+    from: "      cell.reset()\n      this.around.activate(cell)\n",
+    to: ""
+  },
+  {
+    name: "a fallen actor does not wait for its batch",
+    file: "runtime/actor/activate.ts",
+    from: "yield* committed(cell.batch)",
+    to: "yield* Effect.void"
+  },
+  {
+    name: "the shard is not claimed again",
+    file: "runtime/actor/keep.ts",
+    from: "yield* Effect.sleep(Math.ceil(againMs * (0.5 + (yield* Random.next))))",
+    to: "yield* Effect.never"
+  },
+  {
+    name: "the client does not ask again",
+    file: "runtime/client.ts",
+    from: "if ((yield* Clock.currentTimeMillis) + wait >= deadline) {",
+    to: "if (wait > 0) {"
+  },
+  {
+    name: "the lease is not looked at",
+    file: "runtime/placement/leased.ts",
+    from: "const mayAnswer = () => clock.currentTimeMillisUnsafe() < me.validUntil",
+    to: "const mayAnswer = () => true"
+  },
+  {
+    name: "a node is declared dead too early",
+    file: "runtime/placement/view.ts",
+    from: "return now - at > (JSON.parse(record.value) as NodeRecord).ttlMs",
+    to: "return now - at > 20"
+  },
+  {
+    name: "what was owed is forgotten at a takeover",
+    file: "runtime/actor/outbox.ts",
+    from: "outbox.committed(obliging.filter((placed) => placed.position > done))",
+    to: "outbox.committed([])"
+  },
+  {
+    name: "timers are not folded from the log",
+    file: "runtime/actor/recover.ts",
+    from: "if (read.position > since) dues.set(key, read.entry.due)",
+    to: ""
+  },
+  {
+    name: "timers are not in the checkpoint",
+    file: "runtime/actor/checkpoint.ts",
+    from: "{ dues: owned.dues.entries() }",
+    to: "{ dues: [] }"
+  },
+  {
+    name: "the log is cut too far",
+    file: "runtime/actor/checkpoint.ts",
+    from: "Math.min(firstDirty(owned), owned.outboxDone() + 1, head + 1)",
+    to: "head + 1"
+  },
+  {
+    name: "the log is cut before what is owed",
+    file: "runtime/actor/checkpoint.ts",
+    from: "Math.min(firstDirty(owned), owned.outboxDone() + 1, head + 1)",
+    to: "Math.min(firstDirty(owned), head + 1)"
+  },
+  {
+    name: "a snapshot of what is not committed",
+    file: "runtime/actor/checkpoint.ts",
+    from: "yield* committed(cell.batch)",
+    to: "yield* Effect.void"
+  },
+  {
+    name: "what came behind a snapshot is forgotten",
+    file: "runtime/actor/checkpoint.ts",
+    from: "if (behind.from === undefined) owned.actors.dirty.delete(cell.key)",
+    to: "if (behind.version > 0) owned.actors.dirty.delete(cell.key)"
+  },
+  {
+    name: "replies in the order of acknowledgement",
+    file: "runtime/actor/pipeline.ts",
+    from: "if (at === undefined) break",
+    to: "if (at === undefined) continue"
+  }
+]
+
+/** More than it takes to meet the rarest of the faults that a mutant needs. */
+const worldsMax = 4000
+const parts = ["messages", "actors", "runtime", "adapters", "test/sim", "package.json"]
+
+const root = join(import.meta.dirname, "../..")
+
+/** Runs worlds on a copy of the sources in which one thing is wrong. */
+const trial = (mutant: Mutant): { readonly killed: boolean; readonly by: string } => {
+  const folder = mkdtempSync(join(tmpdir(), "mutant-"))
+  try {
+    for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true })
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+    const path = join(folder, mutant.file)
+    const source = readFileSync(path, "utf8")
+    if (source.split(mutant.from).length !== 2)
+      throw new Error(`mutant "${mutant.name}": its text does not stand exactly once in ${mutant.file}`)
+    writeFileSync(
+      path,
+      source.replace(mutant.from, () => mutant.to)
+    )
+    const args = [join(folder, "test/sim/main.ts"), "--seeds", String(worldsMax), "--json", "--first-failure"]
+    const { stdout, status } = spawnSync(process.execPath, args, { encoding: "utf8", maxBuffer: 1 << 28 })
+    const by = stdout.split("\n").find((line) => line.startsWith("seed ")) ?? stdout.trim().split("\n").at(-1) ?? ""
+    return { killed: status !== 0, by: by.slice(0, 160) }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const main = (): number => {
+  const wanted = process.argv[2]
+  const chosen = mutants.filter(({ name }) => wanted === undefined || name.includes(wanted))
+  let alive = 0
+  for (const mutant of chosen) {
+    const { killed, by } = trial(mutant)
+    if (!killed) alive += 1
+    process.stdout.write(`${killed ? "killed " : "SURVIVED"} ${mutant.name}: ${by}\n`)
+  }
+  process.stdout.write(
+    `${JSON.stringify({ mutants: chosen.length, killed: chosen.length - alive, survived: alive })}\n`
+  )
+  return alive === 0 ? 0 : 1
+}
+
+if (import.meta.main) process.exitCode = main()
