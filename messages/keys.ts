@@ -1,6 +1,6 @@
 /** What an object key may be, and the order of keys: one law for every store, so that data can move between them. */
 
-/** Object stores stop at 1024 bytes; what is left above this is for the prefix that a deployment puts before its keys. */
+/** Object stores stop at 1024 bytes; what is left is for the prefix that a deployment puts before its keys. */
 export const keyBytesMax = 900
 
 /** Common file systems stop at 255 bytes a name, and a key must be storable as a path. */

@@ -22,6 +22,15 @@ interface Part {
   readonly bytes: Uint8Array
 }
 
+/** An upload that has begun. */
+interface Upload {
+  readonly bucket: Bucket
+  readonly key: string
+  readonly id: string
+  readonly mark: string
+  readonly condition: Condition | undefined
+}
+
 const partsOf = (bucket: Bucket, bytes: Uint8Array): ReadonlyArray<Part> => {
   const partBytes = Math.max(bucket.limits.partBytes, Math.ceil(bytes.length / partsMax))
   const parts: Array<Part> = []
@@ -52,7 +61,7 @@ const create = (bucket: Bucket, key: string, mark: string): Effect.Effect<string
     )
   )
 
-const upload = (bucket: Bucket, key: string, uploadId: string, part: Part): Effect.Effect<CompletedPart, Trouble> =>
+const send = ({ bucket, id: uploadId, key }: Upload, part: Part): Effect.Effect<CompletedPart, Trouble> =>
   Effect.suspend(() => {
     const { checksum, headers, payload } = bodyOf(bucket, part.bytes)
     const query = { partNumber: String(part.number), uploadId }
@@ -80,88 +89,79 @@ const conditionOf = (condition: Condition | undefined) => {
 const says = (failure: Trouble, ...codes: ReadonlyArray<string>): boolean =>
   codes.some((code) => failure.why.startsWith(code))
 
-export const putInParts = (bucket: Bucket) => {
-  const { head } = get(bucket)
-
-  const join = (key: string, uploadId: string, Parts: Array<CompletedPart>, condition: Condition | undefined) =>
-    command((abort) =>
-      bucket.client.send(
-        new CompleteMultipartUploadCommand({
-          Bucket: bucket.place.bucket,
-          Key: `${bucket.place.prefix}${key}`,
-          UploadId: uploadId,
-          MultipartUpload: { Parts },
-          ...conditionOf(condition)
-        }),
-        abort
-      )
+const join = ({ bucket, condition, id, key }: Upload, Parts: Array<CompletedPart>): Effect.Effect<string, Trouble> =>
+  command((abort) =>
+    bucket.client.send(
+      new CompleteMultipartUploadCommand({
+        Bucket: bucket.place.bucket,
+        Key: `${bucket.place.prefix}${key}`,
+        UploadId: id,
+        MultipartUpload: { Parts },
+        ...conditionOf(condition)
+      }),
+      abort
     )
-
-  /** After a lost answer the upload may be joined and so gone, and the condition fail on our own object. */
-  const settle = Effect.fnUntraced(function* (
-    key: string,
-    mark: string,
-    condition: Condition | undefined,
-    failed: Trouble
-  ) {
-    const found = yield* head(key).pipe(Effect.catchTag("ObjectMissing", () => Effect.succeed(undefined)))
-    if (found?.headers[markHeader] === mark) return found.etag
-    const conflict = says(failed, "PreconditionFailed") && condition !== undefined && "absent" in condition
-    return conflict && found !== undefined
-      ? yield* new ObjectConflict({ key })
-      : yield* Effect.fail(trouble(`an answer was lost: ${failed.why}`, { unsure: true }))
-  })
-
-  const complete = (
-    key: string,
-    upload: { readonly id: string; readonly mark: string; readonly parts: Array<CompletedPart> },
-    condition: Condition | undefined
-  ): Effect.Effect<string, Trouble | ObjectConflict> =>
-    persist(bucket.limits, (past) =>
-      join(key, upload.id, upload.parts, condition).pipe(
-        Effect.flatMap(({ ETag }) =>
-          ETag === undefined ? Effect.fail(trouble("the store gave no etag", { unsure: true })) : Effect.succeed(ETag)
-        ),
-        Effect.catch((failed): Effect.Effect<string, Trouble | ObjectConflict> => {
-          const refused = condition !== undefined && says(failed, "PreconditionFailed", "NoSuchKey")
-          if (past.unsure && (refused || says(failed, "NoSuchUpload")))
-            return settle(key, upload.mark, condition, failed)
-          return refused ? Effect.fail(new ObjectConflict({ key })) : Effect.fail(failed)
-        })
-      )
+  ).pipe(
+    Effect.flatMap(({ ETag }) =>
+      ETag === undefined ? Effect.fail(trouble("the store gave no etag", { unsure: true })) : Effect.succeed(ETag)
     )
+  )
 
-  /** Parts that are not joined cost money until they are aborted; a rule of the bucket catches those of dead hosts. */
-  const abandon = (key: string, uploadId: string) =>
-    command((abort) =>
-      bucket.client.send(
-        new AbortMultipartUploadCommand({
-          Bucket: bucket.place.bucket,
-          Key: `${bucket.place.prefix}${key}`,
-          UploadId: uploadId
-        }),
-        abort
-      )
-    ).pipe(
-      Effect.catch((failed) =>
-        says(failed, "NoSuchUpload")
-          ? Effect.void
-          : Effect.logWarning("an upload in parts is left behind", {
-              place: bucket.name,
-              key,
-              why: bucket.redact(failed.why)
-            })
-      )
+/** After a lost answer the upload may be joined and so gone, and the condition fail on our own object. */
+const settle = Effect.fnUntraced(function* ({ bucket, condition, key, mark }: Upload, failed: Trouble) {
+  const found = yield* get(bucket)
+    .head(key)
+    .pipe(Effect.catchTag("ObjectMissing", () => Effect.succeed(undefined)))
+  if (found?.headers[markHeader] === mark) return found.etag
+  const wasFree = condition !== undefined && "absent" in condition
+  return wasFree && found !== undefined && says(failed, "PreconditionFailed")
+    ? yield* new ObjectConflict({ key })
+    : yield* Effect.fail(trouble(`an answer was lost: ${failed.why}`, { unsure: true }))
+})
+
+const complete = (upload: Upload, parts: Array<CompletedPart>): Effect.Effect<string, Trouble | ObjectConflict> =>
+  persist(upload.bucket.limits, (past) =>
+    join(upload, parts).pipe(
+      Effect.catch((failed): Effect.Effect<string, Trouble | ObjectConflict> => {
+        const refused = upload.condition !== undefined && says(failed, "PreconditionFailed", "NoSuchKey")
+        if (past.unsure && (refused || says(failed, "NoSuchUpload"))) return settle(upload, failed)
+        return Effect.fail(refused ? new ObjectConflict({ key: upload.key }) : failed)
+      })
     )
+  )
 
-  return Effect.fnUntraced(function* (key: string, bytes: Uint8Array, condition?: Condition) {
+/** Parts that are not joined cost money until they are aborted; a rule of the bucket catches those of dead hosts. */
+const abandon = ({ bucket, id, key }: Upload): Effect.Effect<void> =>
+  command((abort) =>
+    bucket.client.send(
+      new AbortMultipartUploadCommand({
+        Bucket: bucket.place.bucket,
+        Key: `${bucket.place.prefix}${key}`,
+        UploadId: id
+      }),
+      abort
+    )
+  ).pipe(
+    Effect.asVoid,
+    Effect.catch((failed) =>
+      says(failed, "NoSuchUpload")
+        ? Effect.void
+        : Effect.logWarning("an upload in parts is left behind", {
+            place: bucket.name,
+            key,
+            why: bucket.redact(failed.why)
+          })
+    )
+  )
+
+export const putInParts = (bucket: Bucket) =>
+  Effect.fnUntraced(function* (key: string, bytes: Uint8Array, condition?: Condition) {
     const mark = randomUUID()
-    const id = yield* create(bucket, key, mark)
-    return yield* Effect.forEach(partsOf(bucket, bytes), (part) => upload(bucket, key, id, part), {
+    const upload: Upload = { bucket, key, mark, condition, id: yield* create(bucket, key, mark) }
+    return yield* Effect.forEach(partsOf(bucket, bytes), (part) => send(upload, part), {
       concurrency: bucket.limits.partsAtOnce
     }).pipe(
-      Effect.flatMap((parts) => complete(key, { id, mark, parts }, condition)),
-      Effect.onError(() => abandon(key, id))
+      Effect.flatMap((parts) => complete(upload, parts)),
+      Effect.onError(() => abandon(upload))
     )
   })
-}

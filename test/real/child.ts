@@ -1,4 +1,4 @@
-/** A server process of a test: started, waited for, stopped or killed by its own pid, and gone when the scope closes. */
+/** A server process of a test: started, waited for, stopped or killed by its own pid, gone when the scope closes. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { createServer, type Server } from "node:net"

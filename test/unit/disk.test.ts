@@ -31,7 +31,8 @@ const refusal = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A
 /** Another process that adds to a counter by conditional puts, or holds the lock until it is killed. */
 const other = (source: string, ...args: ReadonlyArray<string>) => {
   const adapter = new URL("../../adapters/disk/", import.meta.url).href
-  const head = `import { Effect } from ${JSON.stringify(import.meta.resolve("effect"))}\nconst at = ${JSON.stringify(adapter)}\n`
+  const effect = JSON.stringify(import.meta.resolve("effect"))
+  const head = `import { Effect } from ${effect}\nconst at = ${JSON.stringify(adapter)}\n`
   const child = spawn(process.execPath, ["--input-type=module", "-e", head + source, ...args], {
     stdio: ["ignore", "pipe", "inherit"]
   })
@@ -46,7 +47,8 @@ const add = (store) => Effect.gen(function* () {
   for (;;) {
     const { etag } = yield* store.head("shared/counter")
     const value = Number(new TextDecoder().decode(yield* store.get("shared/counter")))
-    const exit = yield* Effect.exit(store.putIf("shared/counter", new TextEncoder().encode(String(value + 1)), { etag }))
+    const next = new TextEncoder().encode(String(value + 1))
+    const exit = yield* Effect.exit(store.putIf("shared/counter", next, { etag }))
     if (exit._tag === "Success") return
     if (!String(exit.cause).includes("ObjectConflict")) return yield* exit
   }
@@ -56,10 +58,12 @@ await Effect.runPromise(Effect.provide(
 `
 const holding = `
 const { open } = await import(at + "lock.ts")
-await Effect.runPromise(Effect.scoped(Effect.flatMap(open(process.argv[1]), (lock) => Effect.promise(() => lock.hold(() => {
+const forever = () => {
   console.log("held")
   return new Promise(() => setInterval(() => {}, 1000))
-})))))
+}
+const held = Effect.flatMap(open(process.argv[1]), (lock) => Effect.promise(() => lock.hold(forever)))
+await Effect.runPromise(Effect.scoped(held))
 `
 
 const dying = `
