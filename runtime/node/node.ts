@@ -15,12 +15,13 @@ import { leased } from "../placement/leased.ts"
 import { standalone } from "../placement/standalone.ts"
 import { type DataDir, openDataDir } from "./datadir.ts"
 import { Doorkeeper } from "./doorkeeper.ts"
-import type { CannotStart } from "./fault.ts"
+import { CannotStart } from "./fault.ts"
 import { found } from "./founding.ts"
 import { type Ground, ownGround } from "./ground.ts"
 import { listenAt } from "./listen.ts"
 import { leaveNotice } from "./notice.ts"
 import type { UpOptions } from "./options.ts"
+import { tellWhere } from "./where.ts"
 
 /** A node whose shards are not all there after this long says so, and goes on trying. */
 const readyMs = 20_000
@@ -86,6 +87,9 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   const data = yield* openDataDir(options.data, options.program, options.shards)
   const doorkeeper = new Doorkeeper()
   const ground = yield* groundOf(options, data, doorkeeper)
+  yield* tellWhere(ground.bus, data.shards).pipe(
+    Effect.mapError((error) => new CannotStart({ why: `the bus ${ground.busUrl} cannot be used: ${error.why}` }))
+  )
   const asking = client(ground.bus, data.shards)
   const keys = keyCheck(asking)
   doorkeeper.keys = keys

@@ -1,0 +1,58 @@
+/** `artifacts status`: the health of a node. */
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import type { Health } from "../http/health.ts"
+import { readNotice } from "../node/notice.ts"
+import { dataPath } from "../node/options.ts"
+import { readGlobals } from "./globals.ts"
+import { asJson, card, when, write } from "./print.ts"
+import { Problem, usage } from "./problem.ts"
+import { noNode, startHint } from "./remote.ts"
+
+const shown = (health: Health, http: string): string =>
+  card([
+    ["status", health.status],
+    ["node", `${health.node} (process ${health.pid}, artifacts ${health.version}, ${health.mode})`],
+    ["started", when(health.startedAt)],
+    ["nats", health.bus],
+    ["http", http],
+    ["journal", `${health.journal} (${health.durability})`],
+    ["objects", health.objects],
+    ["shards", `${health.shards.held.length} of ${health.shards.total} served here`]
+  ])
+
+/** Where the node's HTTP is. */
+const address = Effect.gen(function* () {
+  const globals = yield* readGlobals
+  if (globals.server !== undefined)
+    return /^https?:\/\//.test(globals.server)
+      ? globals.server
+      : yield* usage(`--server ${globals.server}: the status of a node is read over http`)
+  const notice = readNotice(dataPath(globals.data, process.env))
+  if (notice === undefined) return yield* noNode(globals)
+  return notice.http
+})
+
+export const status = Command.make(
+  "status",
+  {},
+  Effect.fnUntraced(function* () {
+    const globals = yield* readGlobals
+    const http = yield* address
+    const { bodyOf, fetched } = yield* Effect.promise(() => import("./web.ts"))
+    const gone = (problem: Problem) =>
+      new Problem({
+        code: "no-node",
+        message: problem.message,
+        ...(globals.server === undefined && { next: startHint(globals) })
+      })
+    const response = yield* fetched(http, "/healthz").pipe(Effect.mapError(gone))
+    const text = yield* bodyOf(http, response)
+    if (!response.headers.get("content-type")?.startsWith("application/json"))
+      return yield* new Problem({ code: "unreachable", message: `${http} answers, and not as a node does` })
+    const health = JSON.parse(text) as Health
+    yield* write(globals.json ? asJson(health) : shown(health, http))
+    if (!health.ready)
+      return yield* new Problem({ code: "not-ready", message: `${health.node} does not serve all of its shards` })
+  })
+).pipe(Command.withDescription("Show the health of the node"))

@@ -1,0 +1,141 @@
+/** `artifacts up` and `artifacts nats-config`: what runs a node, and what prepares a NATS cluster for one. */
+import { Effect, Option } from "effect"
+import { Command, Flag, GlobalFlag } from "effect/cli"
+import {
+  type Address,
+  dataPath,
+  httpDefault,
+  natsDefault,
+  nodeName,
+  readAddress,
+  type UpOptions
+} from "../node/options.ts"
+import { readGlobals } from "./globals.ts"
+import { write } from "./print.ts"
+import { Problem, usage } from "./problem.ts"
+import { version } from "./version.ts"
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withDescription(description), Flag.withMetavar(metavar), Flag.optional)
+
+const flags = {
+  http: text("http", "HOST:PORT", "Where HTTP listens (127.0.0.1:8080, or a free port when that is taken)"),
+  nats: text("nats", "HOST:PORT", "Where the embedded broker listens (127.0.0.1:4222, or a free port)"),
+  natsUrl: text("nats-url", "URL", "A NATS server or cluster to join, in place of the embedded broker and journal"),
+  natsCreds: text("nats-creds", "FILE", "The credentials for it (node.creds of the data directory)"),
+  objects: text("objects", "URL", "s3://BUCKET/PREFIX or file:///DIRECTORY (objects/ in the data directory)"),
+  shards: Flag.Int("shards").pipe(
+    Flag.withDescription("How many shards to make, at the first start alone (16)"),
+    Flag.optional
+  ),
+  durability: Flag.Literals("durability", ["sync", "process"]).pipe(
+    Flag.withDescription("What an acknowledgement survives: power loss, or kill -9 alone"),
+    Flag.withDefault("sync")
+  ),
+  replicas: Flag.Int("replicas").pipe(
+    Flag.withDescription("Copies of each log in a NATS cluster"),
+    Flag.withDefault(3)
+  ),
+  node: text("node", "NAME", "What this node is called in a cluster"),
+  jsonLogs: Flag.Boolean("json-logs").pipe(
+    Flag.withDescription("Logs as JSON lines also on a terminal"),
+    Flag.withDefault(false)
+  )
+}
+
+const addressOf = (flag: string, given: Option.Option<string>, usual: Address): Effect.Effect<Address, Problem> => {
+  if (Option.isNone(given)) return Effect.succeed(usual)
+  const read = readAddress(given.value)
+  return read === undefined
+    ? Effect.fail(usage(`${flag} ${given.value} is no address`, `say HOST:PORT, for example ${flag} 127.0.0.1:0`))
+    : Effect.succeed(read)
+}
+
+type Given = { readonly [Name in keyof typeof flags]: (typeof flags)[Name] extends Flag.Flag<infer A> ? A : never }
+
+const optionsOf = Effect.fnUntraced(function* (given: Given) {
+  const globals = yield* readGlobals
+  const natsUrl = Option.getOrUndefined(given.natsUrl)
+  const natsCreds = Option.getOrUndefined(given.natsCreds)
+  const objects = Option.getOrUndefined(given.objects)
+  const shards = Option.getOrUndefined(given.shards)
+  if (shards !== undefined && (shards < 1 || shards > 4096))
+    return yield* usage(`--shards ${shards}: between 1 and 4096`)
+  if (![1, 3, 5].includes(given.replicas)) return yield* usage(`--replicas ${given.replicas}: 1, 3 or 5`)
+  if (natsUrl !== undefined && Option.isSome(given.nats))
+    return yield* usage("--nats places the embedded broker, and --nats-url is there to do without it", "leave one away")
+  if (natsUrl === undefined && natsCreds !== undefined) return yield* usage("--nats-creds is for --nats-url")
+  const name = yield* Effect.try({
+    try: () => nodeName(Option.getOrUndefined(given.node), natsUrl !== undefined),
+    catch: (cause) => usage(cause instanceof Error && "why" in cause ? String(cause.why) : String(cause))
+  })
+  const options: UpOptions = {
+    data: dataPath(globals.data, process.env),
+    program: version,
+    http: yield* addressOf("--http", given.http, httpDefault),
+    nats: yield* addressOf("--nats", given.nats, natsDefault),
+    durability: given.durability,
+    replicas: given.replicas,
+    node: name,
+    ...(natsUrl !== undefined && { natsUrl }),
+    ...(natsCreds !== undefined && { natsCreds }),
+    ...(objects !== undefined && { objects }),
+    ...(shards !== undefined && { shards })
+  }
+  return { options, globals }
+})
+
+export const up = Command.make(
+  "up",
+  flags,
+  Effect.fnUntraced(function* (given) {
+    const { options, globals } = yield* optionsOf(given)
+    const logLevel = Option.getOrElse(yield* GlobalFlag.LogLevel, () => "Info" as const)
+    const { run } = yield* Effect.promise(() => import("../node/run.ts"))
+    const dataFlag = globals.data === undefined ? "" : ` --data ${globals.data}`
+    const isPretty = !given.jsonLogs && process.stderr.isTTY
+    yield* run(options, { logLevel, isPretty, dataFlag, asJson: globals.json }).pipe(
+      Effect.mapError(
+        ({ why, next }) => new Problem({ code: "cannot-start", message: why, ...(next !== undefined && { next }) })
+      )
+    )
+  })
+).pipe(Command.withDescription("Run a node, until it is told to stop"))
+
+export const natsConfig = Command.make(
+  "nats-config",
+  {
+    name: Flag.String("name").pipe(
+      Flag.withDescription("The server's own name in the cluster"),
+      Flag.withDefault("nats-1")
+    ),
+    store: Flag.String("store").pipe(
+      Flag.withDescription("Its directory for JetStream"),
+      Flag.withDefault("/var/lib/nats")
+    ),
+    listen: Flag.String("listen").pipe(
+      Flag.withDescription("Where clients reach it"),
+      Flag.withDefault("0.0.0.0:4222")
+    ),
+    cluster: text("cluster", "HOST:PORT", "Where the other servers reach it; leave away for one server alone"),
+    routes: text("routes", "HOST:PORT,…", "The other servers' cluster addresses")
+  },
+  Effect.fnUntraced(function* (given) {
+    const { data } = yield* readGlobals
+    const { natsConfigFor } = yield* Effect.promise(() => import("../node/natsconfig.ts"))
+    const cluster = Option.getOrUndefined(given.cluster)
+    const routes = Option.getOrElse(given.routes, () => "")
+    if (cluster === undefined && routes !== "") return yield* usage("--routes is for --cluster")
+    const config = yield* natsConfigFor(dataPath(data, process.env), version, {
+      name: given.name,
+      store: given.store,
+      listen: given.listen,
+      ...(cluster !== undefined && { cluster: { listen: cluster, routes: routes.split(",").filter(Boolean) } })
+    }).pipe(
+      Effect.mapError(
+        ({ why, next }) => new Problem({ code: "cannot-start", message: why, ...(next !== undefined && { next }) })
+      )
+    )
+    yield* write(config)
+  })
+).pipe(Command.withDescription("Print the configuration of a NATS server that trusts this installation"))

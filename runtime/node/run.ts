@@ -1,0 +1,35 @@
+/** Runs a node in the foreground: logs, banner, and an end when it is interrupted. */
+import { Effect, Logger, type LogLevel, References } from "effect"
+import { banner } from "./banner.ts"
+import type { CannotStart } from "./fault.ts"
+import { node } from "./node.ts"
+import type { UpOptions } from "./options.ts"
+
+export interface Manner {
+  readonly logLevel: LogLevel.LogLevel
+  readonly isPretty: boolean
+  readonly dataFlag: string
+  readonly asJson: boolean
+}
+
+export const run = (
+  options: UpOptions,
+  { logLevel, isPretty, dataFlag, asJson }: Manner
+): Effect.Effect<never, CannotStart> =>
+  Effect.gen(function* () {
+    const { http, health, isReady } = yield* node(options)
+    const told = health()
+    const text = asJson
+      ? `${JSON.stringify({ ...told, http: http.url, data: options.data })}\n`
+      : banner({ health: told, http: http.url, data: options.data, dataFlag, isReady })
+    process.stdout.write(text)
+    yield* Effect.logInfo("up", { node: told.node, nats: told.bus, http: http.url, durability: told.durability })
+    yield* Effect.addFinalizer(() => Effect.logInfo("stopping"))
+    return yield* Effect.never
+  }).pipe(
+    Effect.scoped,
+    Effect.onInterrupt(() => Effect.logInfo("stopped")),
+    Effect.provide(Logger.layer([isPretty ? Logger.consolePretty() : Logger.consoleJson])),
+    Effect.provideService(References.MinimumLogLevel, logLevel),
+    Effect.provideService(Logger.LogToStderr, true)
+  )
