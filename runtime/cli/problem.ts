@@ -19,10 +19,11 @@ export const exitCodeOf = ({ code }: Problem): number => (code === "usage" ? 2 :
 const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ").trim()
 
 export const problemText = (problem: Problem, asJson: boolean): string => {
-  const { code, message, next, details } = problem
+  const { code, next, details } = problem
+  const message = oneLine(problem.message)
   if (asJson)
     return JSON.stringify({
       error: { code, message, ...(next && { next }), ...(details !== undefined && { details }) }
     })
-  return `artifacts: ${oneLine(message)}${next === undefined ? "" : `\n  ${next}`}`
+  return `artifacts: ${message}${next === undefined ? "" : `\n  ${next}`}`
 }

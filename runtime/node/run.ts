@@ -2,6 +2,7 @@
 import { Effect, Logger, type LogLevel, References } from "effect"
 import { banner } from "./banner.ts"
 import type { CannotStart } from "./fault.ts"
+import { logger } from "./logs.ts"
 import { node } from "./node.ts"
 import type { UpOptions } from "./options.ts"
 
@@ -17,6 +18,8 @@ export const run = (
   { logLevel, isPretty, dataFlag, asJson }: Manner
 ): Effect.Effect<never, CannotStart> =>
   Effect.gen(function* () {
+    // Logs, snapshots and secrets are nobody else's on this host, whatever the shell's own mask says.
+    process.umask(0o077)
     const { http, health, isReady } = yield* node(options)
     const told = health()
     const text = asJson
@@ -29,7 +32,6 @@ export const run = (
   }).pipe(
     Effect.scoped,
     Effect.onInterrupt(() => Effect.logInfo("stopped")),
-    Effect.provide(Logger.layer([isPretty ? Logger.consolePretty() : Logger.consoleJson])),
-    Effect.provideService(References.MinimumLogLevel, logLevel),
-    Effect.provideService(Logger.LogToStderr, true)
+    Effect.provide(Logger.layer([logger(isPretty)])),
+    Effect.provideService(References.MinimumLogLevel, logLevel)
   )
