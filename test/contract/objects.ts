@@ -3,6 +3,7 @@ import { Cause, Effect, Exit, type Layer, ManagedRuntime, Option, Stream } from 
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { compareKeys } from "../../messages/keys.ts"
 import { type Condition, Objects, type Stored, type StoreFailed } from "../../runtime/ports/objects.ts"
+import { probe } from "../../runtime/probe.ts"
 
 type Store = typeof Objects.Service
 
@@ -297,6 +298,11 @@ export const objectsContract = (
         expect(await fails(store.head(key)), shown).toBe("StoreRefused")
         expect(await fails(store.remove(["fine", key])), shown).toBe("StoreRefused")
       }
+    })
+
+    it("passes the probe of a node that starts, which leaves nothing behind", async () => {
+      await run(probe(store))
+      expect(await run(listed(store, "probe/"))).toEqual([])
     })
 
     it("says where it is", () => {

@@ -1,7 +1,9 @@
 /** The objects contract against real S3 servers, and snapshots kept in one. */
 import { Effect, Layer } from "effect"
-import { describe } from "vitest"
+import { describe, expect, it } from "vitest"
 import { layer } from "../../adapters/s3/objects.ts"
+import { Objects } from "../../runtime/ports/objects.ts"
+import { probe } from "../../runtime/probe.ts"
 import { layer as snapshots } from "../../runtime/snapshots.ts"
 import { objectsContract } from "../contract/objects.ts"
 import { snapshotsContract } from "../contract/snapshots.ts"
@@ -29,3 +31,29 @@ for (const which of ["moto", "versitygw"] as const) {
     snapshotsContract(`over s3 on ${which}`, Layer.provideMerge(snapshots(), store(which)), "")
   })
 }
+
+describe.skipIf(!have(file, "versitygw"))("the probe", () => {
+  const refusal = (change: { readonly bucket?: string; readonly secretAccessKey?: string }) =>
+    Effect.runPromise(
+      Effect.scoped(
+        Effect.flatMap(s3("versitygw"), (server) => {
+          const { accessKeyId, secretAccessKey } = { ...server, ...change }
+          const url = server.url.replace("artifacts?", `${change.bucket ?? server.bucket}?`)
+          const made = layer(url, { credentials: { accessKeyId, secretAccessKey } })
+          return Effect.provide(Effect.flip(Effect.flatMap(Objects, probe)), made)
+        })
+      )
+    )
+
+  it("says that the bucket does not exist", async () => {
+    const refused = await refusal({ bucket: "another" })
+    expect(refused._tag).toBe("StoreRefused")
+    expect(refused.why).toContain("the bucket does not exist")
+  })
+
+  it("says that the secret is wrong", async () => {
+    const refused = await refusal({ secretAccessKey: "not-the-secret" })
+    expect(refused._tag).toBe("StoreRefused")
+    expect(refused.why).toContain("the secret key is wrong")
+  })
+})
