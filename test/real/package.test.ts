@@ -1,5 +1,5 @@
 /** The published package: built, packed and installed into an empty folder, its command runs there. */
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
 import {
   existsSync,
   mkdirSync,
@@ -79,11 +79,37 @@ describe.skipIf(!registryAnswers)("the published package", () => {
     for (const path of [command, link]) {
       const asked = spawnSync(path, ["--version"], { cwd: place, env: environment, encoding: "utf8" })
       expect(asked.stderr).toBe("")
-      expect(asked.stdout).toMatch(/\b0\.1\.0\b/)
+      expect(asked.stdout).toContain("0.1.0")
       expect(asked.status).toBe(0)
     }
     const help = spawnSync(command, ["--help"], { cwd: place, env: environment, encoding: "utf8" })
     expect(help.stdout).toContain("up")
     expect(help.status).toBe(0)
+  })
+
+  it.skipIf(!hasCommand)("starts a node that answers the command line, and stops when it is told to", async () => {
+    const data = join(place, "data")
+    const options = { cwd: place, env: environment, encoding: "utf8" } as const
+    const addresses = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
+    const node = spawn(command, ["up", "--data", data, ...addresses], { cwd: place, env: environment })
+    const ended = new Promise<number | null>((resolve) => node.once("exit", resolve))
+    let said = ""
+    node.stderr.on("data", (bytes: Buffer) => {
+      said += bytes
+    })
+    node.stdout.on("data", (bytes: Buffer) => {
+      said += bytes
+    })
+    try {
+      await expect.poll(() => said, { timeout: 60_000, interval: 100 }).toContain("/healthz")
+      const created = spawnSync(command, ["workspace", "create", "demo", "--data", data], options)
+      expect(created.stderr).toBe("")
+      expect(created.status).toBe(0)
+      const listed = spawnSync(command, ["workspace", "list", "--data", data], options)
+      expect(listed.stdout).toContain("demo")
+    } finally {
+      node.kill("SIGTERM")
+    }
+    expect(await ended, said).toBe(0)
   })
 })
