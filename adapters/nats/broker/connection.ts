@@ -113,7 +113,8 @@ export class Connection implements Client, Words {
     this.user = admitted.user
     this.name = (fields.name ?? "").slice(0, 256)
     this.echo = fields.echo !== false
-    this.#isVerbose = fields.verbose === true
+    // Who does not say otherwise gets every word acknowledged, as it is with a NATS server.
+    this.#isVerbose = fields.verbose !== false
     this.#takesHeaders = fields.headers === true
     this.#wantsNoResponders = fields.headers === true && fields.no_responders === true
     this.#access = new Access(admitted.permissions, this.#house.now)
