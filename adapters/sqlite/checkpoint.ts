@@ -12,21 +12,34 @@ const checkpointBytesMin = walBytesMax / 2
  */
 const walPagesMax = walBytesMax / 4096
 
+/** From this length on commits wait for the thread, or a disk that is slower than they are would be filled by the log. */
+const walBytesLimit = 4 * walBytesMax
+
 const role = "artifacts-sqlite-checkpoint"
 
 export class Checkpointer {
   readonly #store: Store
   #worker: Worker | undefined
+  readonly #caughtUp: () => void
   #busy = false
+  /** Written since the last checkpoint began, and since the write-ahead log started over. */
   #bytes = 0
+  #walBytes = 0
 
-  constructor(store: Store) {
+  constructor(store: Store, caughtUp: () => void) {
     this.#store = store
+    this.#caughtUp = caughtUp
+  }
+
+  /** Whether commits have to wait until they hear that we have caught up. */
+  get isBehind(): boolean {
+    return this.#busy && this.#walBytes > walBytesLimit
   }
 
   /** To be told after every commit how much it wrote. */
   wrote(bytes: number): void {
     this.#bytes += bytes
+    this.#walBytes += bytes
     if (this.#busy || this.#bytes < checkpointBytesMin) return
     this.#bytes = 0
     this.#busy = true
@@ -40,11 +53,13 @@ export class Checkpointer {
       this.#busy = false
       if (typeof outcome === "string") this.#warn(outcome)
       else if (outcome > walPagesMax) this.#finish()
+      this.#caughtUp()
     })
     worker.on("error", (error) => {
       this.#worker = undefined
       this.#busy = false
       this.#warn(error.message)
+      this.#caughtUp()
     })
     worker.unref()
     return worker
@@ -53,6 +68,7 @@ export class Checkpointer {
   #finish(): void {
     try {
       this.#store.checkpoint()
+      this.#walBytes = 0
     } catch (error) {
       this.#warn(error instanceof Error ? error.message : String(error))
     }

@@ -58,7 +58,7 @@ export class Writer {
   constructor(store: Store, flushes: boolean, settled: (shards: ReadonlySet<number>) => void) {
     this.#store = store
     this.#flushes = flushes
-    this.#checkpointer = new Checkpointer(store)
+    this.#checkpointer = new Checkpointer(store, () => this.#schedule())
     this.#settled = settled
   }
 
@@ -98,7 +98,8 @@ export class Writer {
 
   /** At the end of this turn of the loop, so that all who append within it share the commit. */
   #schedule(): void {
-    if (this.#scheduled || this.#flushing) return
+    if (this.#scheduled || this.#flushing || this.#checkpointer.isBehind) return
+    if (this.#waiting.length === 0 && this.#barriers.length === 0) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
@@ -200,7 +201,7 @@ export class Writer {
     for (const barrier of barriers) Deferred.doneUnsafe(barrier, outcome)
     if (this.#broken === undefined) this.#settled(shards)
     if (bytes > 0) this.#checkpointer.wrote(bytes + pageBytes * (shards.size + 1))
-    if (this.#waiting.length > 0 || this.#barriers.length > 0) this.#schedule()
+    this.#schedule()
   }
 
   /** Refuses what comes from now on, and ends when what came before is answered. */

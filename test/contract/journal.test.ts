@@ -11,7 +11,7 @@ import { indexOf, sequenceOf } from "../../runtime/journal/frame.ts"
 import { type Bench, journalContract } from "./journal.ts"
 
 journalContract("memory", {
-  loses: false,
+  harms: ["damage"],
   make: Effect.sync((): Bench => {
     const store = Memory.journalStore()
     return {
@@ -49,7 +49,7 @@ const flip = (file: string, shard: number, position: Position) =>
 
 for (const durability of ["sync", "process"] as const) {
   journalContract(`sqlite, ${durability}`, {
-    loses: true,
+    harms: ["damage", "lose"],
     make: Effect.map(directory, (made): Bench => {
       const file = join(made, "journal.db")
       return {

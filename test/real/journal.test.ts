@@ -56,7 +56,7 @@ suite(
   Effect.map(nats(), (server) => [server]),
   (clear, servers) => {
     journalContract("jetstream, one server", {
-      loses: false,
+      harms: [],
       make: Effect.map(
         Effect.suspend(() => clear(servers())),
         (): Bench => ({ layer: layerOf(servers(), 1) })
@@ -167,7 +167,7 @@ suite(
   Effect.map(natsCluster(), (cluster) => cluster.servers),
   (clear, servers) => {
     journalContract("jetstream, three servers", {
-      loses: false,
+      harms: [],
       make: Effect.map(
         Effect.suspend(() => clear(servers())),
         (): Bench => ({ layer: layerOf(servers(), 3) })
