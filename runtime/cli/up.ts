@@ -29,8 +29,8 @@ const flags = {
     Flag.optional
   ),
   durability: Flag.Literals("durability", ["sync", "process"]).pipe(
-    Flag.withDescription("What an acknowledgement survives: power loss, or kill -9 alone"),
-    Flag.withDefault("sync")
+    Flag.withDescription("What an acknowledgement survives: power loss (sync, the default), or kill -9 alone"),
+    Flag.optional
   ),
   replicas: Flag.Int("replicas").pipe(
     Flag.withDescription("Copies of each log in a NATS cluster"),
@@ -61,7 +61,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
   const shards = Option.getOrUndefined(given.shards)
   if (shards !== undefined && (shards < 1 || shards > 4096))
     return yield* usage(`--shards ${shards}: between 1 and 4096`)
-  if (![1, 3, 5].includes(given.replicas)) return yield* usage(`--replicas ${given.replicas}: 1, 3 or 5`)
+  if (given.replicas !== 1 && given.replicas !== 3) return yield* usage(`--replicas ${given.replicas}: 1 or 3`)
   if (natsUrl !== undefined && Option.isSome(given.nats))
     return yield* usage("--nats places the embedded broker, and --nats-url is there to do without it", "leave one away")
   if (natsUrl === undefined && natsCreds !== undefined) return yield* usage("--nats-creds is for --nats-url")
@@ -74,7 +74,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     program: version,
     http: yield* addressOf("--http", given.http, httpDefault),
     nats: yield* addressOf("--nats", given.nats, natsDefault),
-    durability: given.durability,
+    durability: Option.getOrUndefined(given.durability),
     replicas: given.replicas,
     node: name,
     ...(natsUrl !== undefined && { natsUrl }),

@@ -33,6 +33,9 @@ export const sendText = ({ request, response }: Exchange, status: number, type: 
 export const sendJson = (exchange: Exchange, status: number, body: unknown): void =>
   sendText(exchange, status, "application/json", `${JSON.stringify(body)}\n`)
 
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
+
 export const sendRefused = (exchange: Exchange, refused: Refused): void => {
   const { response } = exchange
   if (response.headersSent || response.destroyed) {
@@ -44,7 +47,7 @@ export const sendRefused = (exchange: Exchange, refused: Refused): void => {
   if (refused.retryAfterMs !== undefined)
     response.setHeader("retry-after", Math.max(1, Math.ceil(refused.retryAfterMs / 1000)))
   // What the client still sends of a body that is not wanted is not read: the connection ends with the answer.
-  if (!exchange.request.complete) response.setHeader("connection", "close")
+  if (hasBody(exchange.request) && !exchange.request.complete) response.setHeader("connection", "close")
   const { code, message, more } = refused
   sendJson(exchange, refused.status, { code, message, ...more })
 }

@@ -1,9 +1,100 @@
 /** What a node stands on in a cluster: NATS servers hold the bus, the logs and the leases. */
-import { Effect } from "effect"
+import { join } from "node:path"
+import { jwtAuthenticator, type NodeConnectionOptions } from "@nats-io/transport-node"
+import { Context, Effect, Layer } from "effect"
+import { layer as jetstreamJournal } from "../../adapters/jetstream/journal.ts"
+import { layer as jetstreamRegistry } from "../../adapters/jetstream/registry.ts"
+import { layer as natsBus } from "../../adapters/nats/bus.ts"
+import { type Creds, parseCreds } from "../../adapters/nats/credentials.ts"
+import { Bus } from "../ports/bus.ts"
+import { Journal } from "../ports/journal.ts"
+import { Registry } from "../ports/registry.ts"
 import type { DataDir } from "./datadir.ts"
 import { CannotStart } from "./fault.ts"
-import type { Ground } from "./ground.ts"
+import { readText } from "./files.ts"
+import { type Ground, inWords, stores } from "./ground.ts"
 import type { UpOptions } from "./options.ts"
+import { nodeCreds } from "./secrets.ts"
 
-export const clusterGround = (_options: UpOptions, _data: DataDir, url: string): Effect.Effect<Ground, CannotStart> =>
-  Effect.fail(new CannotStart({ why: `${url}: this build cannot join a cluster yet` }))
+const credentials = (options: UpOptions): Effect.Effect<Creds, CannotStart> =>
+  Effect.suspend(() => {
+    const file = options.natsCreds ?? join(options.data, nodeCreds)
+    const text = readText(file)
+    if (text === undefined) return Effect.fail(new CannotStart({ why: `there is no credentials file ${file}` }))
+    const creds = parseCreds(text)
+    if (creds !== undefined) return Effect.succeed(creds)
+    return Effect.fail(new CannotStart({ why: `${file} is no credentials file: it needs a user JWT and a seed` }))
+  })
+
+/** The number of shards is the installation's: the first node writes it down, and every other one has to agree. */
+const agreeOnShards = Effect.fnUntraced(function* (registry: Registry["Service"], shards: number, data: string) {
+  const key = "installation"
+  const found = yield* registry.write(key, JSON.stringify({ shards }), 0).pipe(
+    Effect.as(undefined),
+    Effect.catchTag("RegistryConflict", () =>
+      Effect.map(registry.all, (records) => records.find((record) => record.key === key)?.value)
+    ),
+    Effect.mapError(inWords("the registry of the cluster cannot be used"))
+  )
+  if (found === undefined) return
+  const agreed = (JSON.parse(found) as { readonly shards: number }).shards
+  if (agreed === shards) return
+  return yield* new CannotStart({
+    why: `the cluster has ${agreed} shards, and ${data} was made with ${shards}`,
+    next: `choose an empty directory with --data, and say --shards ${agreed}`
+  })
+})
+
+/** Addresses may hold a name and a password; they are not for logs. */
+const shownUrl = (url: string): string => url.replaceAll(/\/\/[^/@,]*@/g, "//")
+
+const connectionTo = (servers: ReadonlyArray<string>, creds: Creds, name: string): NodeConnectionOptions => ({
+  servers: [...servers],
+  name,
+  authenticator: jwtAuthenticator(creds.jwt, new TextEncoder().encode(creds.seed))
+})
+
+export const clusterGround = Effect.fnUntraced(function* (options: UpOptions, data: DataDir, url: string) {
+  if (options.objects === undefined)
+    return yield* new CannotStart({
+      why: "the nodes of a cluster share one object store, and none was named",
+      next: "say --objects s3://BUCKET/PREFIX, or file:///DIRECTORY on a file system that all of them see"
+    })
+  const creds = yield* credentials(options)
+  const servers = url.split(",")
+  const unreachable = inWords(
+    `the NATS servers ${shownUrl(url)} cannot be used`,
+    "look at the address, and at whether the servers trust this installation: artifacts nats-config"
+  )
+  const replicas = options.replicas === 1 ? 1 : 3
+  const connection = connectionTo(servers, creds, `artifacts ${options.node}`)
+  const bus = yield* Layer.build(natsBus({ servers, name: `artifacts ${options.node}`, credentials: creds })).pipe(
+    Effect.mapError(unreachable)
+  )
+  const kept = yield* stores(options.objects)
+  const logs = yield* Layer.build(
+    Layer.merge(
+      jetstreamJournal({ connection, replicas, syncAlways: options.durability === "sync" }),
+      jetstreamRegistry({ connection, replicas })
+    )
+  ).pipe(Effect.mapError(unreachable))
+  const journal = Context.get(logs, Journal)
+  const registry = Context.get(logs, Registry)
+  yield* agreeOnShards(registry, data.shards, options.data)
+  if (journal.durability === "replicated" || journal.durability === "process")
+    yield* Effect.logWarning(
+      "it is not known that the NATS servers flush before they acknowledge (sync_interval: always): a power cut may cost" +
+        " what was acknowledged in the last minute; when they do, say so with --durability sync"
+    )
+  const ground: Ground = {
+    mode: "cluster",
+    bus: Context.get(bus, Bus),
+    busUrl: shownUrl(url),
+    journal,
+    journalPlace: `JetStream, ${replicas === 1 ? "one copy" : `${replicas} copies`} of ${data.shards} streams ART_LOG_*`,
+    registry,
+    ...kept,
+    gauges: () => []
+  }
+  return ground
+})

@@ -21,6 +21,8 @@ export interface Ground {
   readonly bus: Bus["Service"]
   readonly busUrl: string
   readonly journal: Journal["Service"]
+  /** Where the journal is, for a person. */
+  readonly journalPlace: string
   readonly objects: Objects["Service"]
   readonly snapshots: Snapshots["Service"]
   /** Where nodes of a cluster find their leases. */
@@ -32,17 +34,22 @@ export interface Ground {
 export const inWords = (what: string, next?: string) => (error: { readonly _tag: string; readonly why: string }) =>
   new CannotStart({ why: `${what}: ${error.why}`, ...(next === undefined ? {} : { next }) })
 
+type ObjectsLayer = Layer.Layer<Objects, { readonly _tag: string; readonly why: string }>
+
 /** A directory of this host, or a bucket. */
-const objectsAt = (
-  place: string
-): Effect.Effect<Layer.Layer<Objects, { readonly _tag: string; readonly why: string }>, CannotStart> =>
+const objectsAt = (place: string): Effect.Effect<ObjectsLayer, CannotStart> =>
   Effect.suspend(() => {
+    if (place.startsWith("s3://"))
+      return Effect.map(
+        Effect.promise(() => import("../../adapters/s3/objects.ts")),
+        (s3): ObjectsLayer => s3.layer(place)
+      )
     if (place.startsWith("file://")) {
       const path = URL.canParse(place) ? decodeURIComponent(new URL(place).pathname) : ""
       if (path !== "" && path !== "/") return Effect.succeed(diskObjects(path))
     }
     if (place.startsWith("/")) return Effect.succeed(diskObjects(place))
-    const why = `--objects ${place} names no store`
+    const why = `--objects ${place.replace(/\/\/[^/@]*@/, "//")} names no store`
     return Effect.fail(new CannotStart({ why, next: "say s3://BUCKET/PREFIX or file:///DIRECTORY" }))
   })
 
@@ -79,7 +86,7 @@ const brokerGauges = (made: Broker) => (): ReadonlyArray<Gauge> => {
 export const ownGround = Effect.fnUntraced(function* (options: UpOptions, authority: Authority) {
   const kept = yield* stores(options.objects ?? join(options.data, "objects"))
   const file = join(options.data, "journal.sqlite")
-  const context = yield* Layer.build(sqliteJournal({ file, durability: options.durability })).pipe(
+  const context = yield* Layer.build(sqliteJournal({ file, durability: options.durability ?? "sync" })).pipe(
     Effect.mapError(inWords(`the journal ${file} cannot be opened`))
   )
   const { host } = options.nats
@@ -91,6 +98,7 @@ export const ownGround = Effect.fnUntraced(function* (options: UpOptions, author
     bus: made.bus,
     busUrl: `nats://${addressText(made)}`,
     journal: Context.get(context, Journal),
+    journalPlace: file,
     ...kept,
     gauges: brokerGauges(made)
   }

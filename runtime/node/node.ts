@@ -6,7 +6,7 @@ import { settings } from "../actor/owned.ts"
 import { type Client, client } from "../client.ts"
 import { gateway } from "../http/gateway.ts"
 import { type About, type Health, health, healthOf } from "../http/health.ts"
-import { metrics } from "../http/metrics.ts"
+import { type Gauge, metrics } from "../http/metrics.ts"
 import { type Route, router } from "../http/router.ts"
 import { type CannotServe, type HttpServer, httpServer } from "../http/server.ts"
 import { type KeyCheck, keyCheck } from "../keys.ts"
@@ -60,9 +60,16 @@ const aboutOf = (options: UpOptions, ground: Ground, data: DataDir): About => ({
   mode: ground.mode,
   durability: ground.journal.durability,
   bus: ground.busUrl,
-  journal: ground.journal.nameOf(0).replace(/ ?shard 0$/, ""),
+  journal: ground.journalPlace,
   objects: ground.objects.place,
   shards: data.shards
+})
+
+const leases = (ground: Ground, placement: Placement): Gauge => ({
+  name: "artifacts_leases",
+  help: "Shards that are leased to this node; a node on its own needs no lease",
+  type: "gauge",
+  value: ground.registry === undefined ? 0 : placement.held().length
 })
 
 /** Every path that the node serves. */
@@ -76,7 +83,7 @@ const routes = Effect.fnUntraced(function* (parts: {
   const { ground, placement, about, asking, keys } = parts
   const all: ReadonlyArray<Route> = [
     health(about, placement),
-    yield* metrics(placement, ground.gauges),
+    yield* metrics(placement, () => [leases(ground, placement), ...ground.gauges()]),
     ...gateway(asking, keys)
   ]
   return all

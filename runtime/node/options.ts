@@ -22,7 +22,8 @@ export interface UpOptions {
   readonly natsCreds?: string
   readonly objects?: string
   readonly shards?: number
-  readonly durability: "sync" | "process"
+  /** In a cluster, `sync` is the operator's word that the servers flush before they acknowledge. */
+  readonly durability: "sync" | "process" | undefined
   readonly replicas: number
   readonly node: string
 }
