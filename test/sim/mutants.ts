@@ -14,9 +14,9 @@ interface Mutant {
 const mutants: ReadonlyArray<Mutant> = [
   {
     name: "no fence",
-    file: "test/sim/plan.ts",
-    from: "fence = true",
-    to: "fence = false"
+    file: "adapters/world/journal.ts",
+    from: "return this.isFenced ? Effect.fail(fenced)",
+    to: "return fenced.epoch < 0 ? Effect.fail(fenced)"
   },
   {
     name: "no dedupe",
