@@ -1,5 +1,6 @@
 /** What a directory as a store has to withstand: other processes, dead ones, folders in the way, large directories. */
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -72,6 +73,19 @@ await temporaries(process.argv[1]).write(new Uint8Array(10))
 process.kill(process.pid, "SIGKILL")
 `
 
+const writing = `
+const { layer } = await import(at + "objects.ts")
+const { Objects } = await import(new URL("../../runtime/ports/objects.ts", at).href)
+let next = 0
+const line = (store) => Effect.forever(Effect.suspend(() => {
+  const own = next++
+  const put = store.put("w/" + own, new Uint8Array(20000).fill(own))
+  return Effect.tap(put, () => Effect.sync(() => console.log(own)))
+}))
+await Effect.runPromise(Effect.provide(Effect.flatMap(Objects, (store) =>
+  Effect.all([1, 2, 3, 4].map(() => line(store)), { concurrency: "unbounded" })), layer(process.argv[1])))
+`
+
 describe("a directory as a store", { timeout: 20_000 }, () => {
   it("counts right when several processes replace one object on condition", async () => {
     await using((store) => store.put("shared/counter", text("0")))
@@ -135,6 +149,41 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
     const found = await using((store) => Stream.runCollect(store.list("")))
     expect(found.flat().map((one) => one.key)).toEqual(["a"])
     expect(readdirSync(join(root, ".new"))).toEqual(["elsewhere-1-a-1"])
+  })
+
+  it("has all that was acknowledged, and nothing in part, after its writers were killed", async () => {
+    const acknowledged = new Set<string>()
+    for (let round = 0; round < 3; round++) {
+      const writer = other(writing, join(root, String(round)))
+      let said = ""
+      writer.child.stdout.on("data", (some) => {
+        said += String(some)
+      })
+      await once(writer.child.stdout, "data")
+      await sleep(30 + round * 37)
+      writer.child.kill("SIGKILL")
+      await writer.ended
+      for (const own of said.split("\n").slice(0, -1)) acknowledged.add(`${round}/w/${own}`)
+    }
+    for (let round = 0; round < 3; round++) {
+      const whole = (bytes: Uint8Array, own: number) =>
+        bytes.length === 20_000 && bytes.every((byte) => byte === own % 256)
+      const found = await Effect.runPromise(
+        Effect.provide(
+          Effect.flatMap(Objects, (store) =>
+            Effect.gen(function* () {
+              const keys = (yield* Stream.runCollect(store.list(""))).flat().map((one) => one.key)
+              for (const key of keys) expect(whole(yield* store.get(key), Number(key.slice(2))), key).toBe(true)
+              return keys
+            })
+          ),
+          layer(join(root, String(round)))
+        )
+      )
+      for (const key of found) acknowledged.delete(`${round}/${key}`)
+      expect(readdirSync(join(root, String(round), ".new"))).toEqual([])
+    }
+    expect([...acknowledged]).toEqual([])
   })
 
   it("says which key is in the way of a folder, and which folder in the way of a key", async () => {
