@@ -89,7 +89,7 @@ describe("the embedded broker", () => {
   })
 
   it("asks the node about a token, and reads what came meanwhile only then", async () => {
-    const gate = Effect.runSync(Deferred.make<void>())
+    const gate = Deferred.makeUnsafe<void>()
     const asked: Array<string> = []
     const token = (given: string): Effect.Effect<Admitted | undefined> => {
       asked.push(given)
@@ -113,7 +113,7 @@ describe("the embedded broker", () => {
     await broken.until("-ERR 'Authorization Violation'\r\n")
     await soon(() => asked.length === 3)
     expect(heard).toEqual([])
-    Effect.runSync(Deferred.succeed(gate, undefined))
+    Deferred.doneUnsafe(gate, Effect.void)
     expect(await right.until("PONG\r\n")).toBe(`-ERR 'Permissions Violation for Publish to "other"'\r\nPONG\r\n`)
     await wrong.until("-ERR 'Authorization Violation'\r\n")
     await wrong.closed
@@ -138,8 +138,7 @@ describe("the embedded broker", () => {
     await answering(bobBus, "bob")
     revoked.add(ann.publicKey)
     expect(made.drop(ann.publicKey)).toBe(1)
-    const ask = (subject: string) =>
-      Effect.runPromise(Effect.exit(made.bus.request(subject, { body: "", timeoutMs: 500 })))
+    const ask = (subject: string) => Effect.runPromiseExit(made.bus.request(subject, { body: "", timeoutMs: 500 }))
     expect(Exit.isSuccess(await ask("bob"))).toBe(true)
     expect(Exit.isFailure(await ask("ann"))).toBe(true)
     await new Promise((resolve) => setTimeout(resolve, 700))
@@ -170,6 +169,24 @@ describe("the embedded broker", () => {
     // What was written before the error is whole messages.
     const length = "MSG x 1 16384\r\n".length + piece.length + 2
     expect((all.length - "-ERR 'Slow Consumer'\r\n".length) % length).toBe(0)
+  })
+
+  it("leaves room for sockets while the node talks to itself without a pause", async () => {
+    const made = await started()
+    let isOver = false
+    await Effect.runPromise(
+      Scope.provide(
+        made.bus.subscribe("ball", () => {
+          if (!isOver) made.bus.publish("ball", "")
+        }),
+        scope
+      )
+    )
+    made.bus.publish("ball", "")
+    const client = await wire(made.url)
+    client.send("PING\r\n")
+    await client.until("PONG\r\n")
+    isOver = true
   })
 
   it("says that it is about to stop, writes what waits, and ends in time", async () => {

@@ -12,7 +12,7 @@ export interface Match<T> {
   readonly groups: ReadonlyArray<Group<T>>
 }
 
-/** Enough for the subjects of a busy moment; reply subjects are used once each and only pass through. */
+/** Enough for the subjects of a busy moment. */
 const answersMax = 4096
 
 class Node<T> {
@@ -73,6 +73,8 @@ export class Interest<T> {
 
   /** The listeners of a subject. It stays true until the next `add` or `remove`, and is not changed by them. */
   match(subject: string): Match<T> {
+    // A reply subject is used once: to keep its answer would only drive out those that are asked for again.
+    if (subject.startsWith("_INBOX.")) return this.#find(subject)
     const known = this.#recent.get(subject)
     if (known !== undefined) return known
     const found = this.#older.get(subject) ?? this.#find(subject)

@@ -12,6 +12,7 @@ interface Listener extends Subscription {
   isListening: boolean
 }
 
+const roundsPerTurn = 16
 const empty = Buffer.alloc(0)
 
 export class Local implements Client {
@@ -24,7 +25,8 @@ export class Local implements Client {
   readonly #waiting = new Waiting()
   readonly #inbox = `_INBOX.${randomBytes(12).toString("hex")}.`
   #underWay: Array<() => void> = []
-  #turn: NodeJS.Immediate | undefined
+  #isScheduled = false
+  #rounds = 0
 
   /** `failed` is told of a listener that threw. */
   constructor(router: Router, payloadBytesMax: number, failed: (defect: unknown) => void) {
@@ -43,14 +45,14 @@ export class Local implements Client {
     return { client: this, sid: "", subject, queue, filtered: false, max: 0, delivered: 0, heard, isListening: true }
   }
 
-  /** What comes from a socket is heard at once; what comes from this process, in the next turn, never within the call. */
+  /** What comes from a socket is heard at once; what comes from this process, a moment later, never within the call. */
   deliver(subscription: Subscription, packet: Packet, from: Client): boolean {
     const listener = subscription as Listener
     const message = new Heard(this, packet)
     if (from !== this) this.#hear(listener, message)
     else {
       this.#underWay.push(() => this.#hear(listener, message))
-      this.#turn ??= setImmediate(this.#drain)
+      this.#schedule()
     }
     return true
   }
@@ -64,8 +66,16 @@ export class Local implements Client {
     }
   }
 
+  /** As soon as the caller is done; now and then a turn later, so that talk within the process leaves room for sockets. */
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    if (++this.#rounds % roundsPerTurn === 0) setImmediate(this.#drain)
+    else queueMicrotask(this.#drain)
+  }
+
   readonly #drain = (): void => {
-    this.#turn = undefined
+    this.#isScheduled = false
     const runs = this.#underWay
     this.#underWay = []
     for (const run of runs) run()
@@ -125,7 +135,6 @@ export class Local implements Client {
 
   close(): void {
     this.isOpen = false
-    clearImmediate(this.#turn)
     this.#waiting.close()
   }
 }
