@@ -40,7 +40,7 @@ type Failed = Unavailable | Corrupt
 class Logs {
   readonly connection: NatsConnection
   readonly options: Options
-  readonly #lines = new Set<Line>()
+  readonly #lines = new Map<number, Line>()
   readonly #ready = new Map<number, Promise<void>>()
 
   constructor(connection: NatsConnection, options: Options) {
@@ -90,7 +90,8 @@ class Logs {
       shard,
       window: this.options.window ?? windowDefault
     })
-    this.#lines.add(line)
+    this.#lines.get(shard)?.retire(epoch)
+    this.#lines.set(shard, line)
     return { append: (entries) => Effect.sync(() => line.append(entries)), epoch, head: positionOf(epoch, 0) }
   }
 
@@ -111,7 +112,9 @@ class Logs {
   }
 
   async close(): Promise<void> {
-    for (const line of this.#lines) line.fail(new Unavailable({ log: "the journal", why: "it is closed" }))
+    for (const [shard, line] of this.#lines) {
+      line.fail(new Unavailable({ log: this.nameOf(shard), why: "the journal is closed" }))
+    }
     await this.connection.close()
   }
 }

@@ -48,11 +48,15 @@ export class Line {
   /** The last sequence that is known to belong to this claim, and the last one that is spoken for. */
   #last: number
   #tail: number
+  /** Of the next frame to be made, and how many are settled. */
+  #ordinal = 1
+  #settled = 0
   #waiting = new Map<string, Slot>()
   #tokens = 0
   #heardMs = 0
   #watch: NodeJS.Timeout | undefined
   #inDoubt = false
+  #retired: number | undefined
   #failure: Fenced | Unavailable | undefined
 
   constructor(options: LineOptions) {
@@ -68,11 +72,12 @@ export class Line {
 
   append(entries: ReadonlyArray<Entry>): Effect.Effect<ReadonlyArray<Position>, Fenced | Unavailable> {
     if (this.#failure !== undefined) return Effect.fail(this.#failure)
-    const frames = framesOf(entries, this.#options.epoch, this.#tail + 1)
+    const frames = framesOf(entries, { epoch: this.#options.epoch, ordinal: this.#ordinal, sequence: this.#tail + 1 })
     if (frames.length === 0) return Effect.succeed([])
     const append: Append = { answer: Deferred.makeUnsafe(), missing: frames.length, positions: [] }
     for (const frame of frames) {
       this.#tail += 1
+      this.#ordinal += 1
       this.#slots.push({ append, frame, sequence: this.#tail, stored: false })
     }
     this.#send()
@@ -85,8 +90,24 @@ export class Line {
     this.#failure = failure
     clearInterval(this.#watch)
     if (!this.#options.connection.isClosed()) this.#replies.unsubscribe()
-    for (const { append } of this.#slots) Deferred.doneUnsafe(append.answer, Exit.fail(failure))
+    for (const { append } of this.#slots) {
+      // An append of several frames may be half written, and being fenced would say that nothing of it is.
+      const isHalf = append.positions.length > 0 && failure._tag === "Fenced"
+      const own = isHalf ? this.#unavailable("another owner came between the frames of an append") : failure
+      Deferred.doneUnsafe(append.answer, Exit.fail(own))
+    }
     this.#slots = []
+  }
+
+  /** A later claim of this node: what is under way finds out by itself, and after it there is nothing more to do. */
+  retire(epoch: number): void {
+    this.#retired = epoch
+    this.#rest()
+  }
+
+  #rest(): void {
+    if (this.#retired === undefined || this.#slots.length > 0) return
+    this.fail(new Fenced({ epoch: this.#retired, log: this.#options.log }))
   }
 
   #unavailable(why: string): Unavailable {
@@ -150,11 +171,13 @@ export class Line {
     const slot = this.#slots.shift() as Slot
     if (this.#sent > 0) this.#sent -= 1
     this.#last = slot.sequence
+    this.#settled += 1
     const { append, frame, sequence } = slot
     const count = countOf(frame)
     for (let index = 0; index < count; index++) append.positions.push(positionOf(sequence, index))
     append.missing -= 1
     if (append.missing === 0) Deferred.doneUnsafe(append.answer, Exit.succeed(append.positions))
+    this.#rest()
   }
 
   /** Something was refused, or nothing is known: from here on the log says what happened. */
@@ -203,7 +226,7 @@ export class Line {
       return false
     }
     const slot = this.#slots[0]
-    if (slot === undefined || frame.epoch !== this.#options.epoch || frame.previous !== this.#last) return false
+    if (slot === undefined || frame.epoch !== this.#options.epoch || frame.ordinal !== this.#settled + 1) return false
     slot.frame = stored
     slot.sequence = sequence
     this.#settle()
@@ -212,13 +235,11 @@ export class Line {
 
   /** Gives every slot its new place; where it changed, the frame says so. */
   #aim(sequence: number): void {
-    let previous = this.#last
     let next = sequence
     for (const slot of this.#slots) {
-      slot.frame = moved(slot.frame, next, previous)
+      slot.frame = moved(slot.frame, next)
       slot.sequence = next
       slot.stored = false
-      previous = next
       next += 1
     }
     this.#tail = next - 1

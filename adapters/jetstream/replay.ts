@@ -94,7 +94,7 @@ export class Replay {
       bytes += data.byteLength
       const frame = readFrame(data, sequence)
       if ("broken" in frame) throw this.#corrupt(sequence, frame.broken)
-      if (this.#chain.takes(frame, sequence)) for (const read of frame.reads) reads.push(read)
+      if (this.#chain.takes(frame)) for (const read of frame.reads) reads.push(read)
       this.#next = sequence + 1
       if (bytes >= pageBytesMax) break
     }

@@ -114,7 +114,7 @@ const claimed = (logs: Logs, claim: Claim, sequence: number): ClaimedLog => {
   const { epoch, shard } = claim
   const append = (entries: ReadonlyArray<Entry>): Effect.Effect<ReadonlyArray<Position>, Fenced | Unavailable> => {
     if (claim.failure !== undefined) return Effect.fail(claim.failure)
-    const frames = framesOf(entries, epoch, next)
+    const frames = framesOf(entries, { epoch, ordinal: next - sequence, sequence: next })
     const positions: Array<Position> = []
     let bytes = 0
     frames.forEach((frame, place) => {

@@ -14,7 +14,7 @@ export const indexOf = (position: Position): number => position % batchEntriesMa
  *
  *   header  0 magic · 4 checksum of everything from byte 8 to the end of the heads · 8 format · 9 flags · 10 count (u16)
  *           12 bytes of the heads (u32) · 16 bytes of the frame (u32) · 20 epoch (f64) · 28 sequence (f64)
- *           36 sequence of the frame before it from the same owner, or of its claim (f64)
+ *           36 ordinal: the how many-th of its claim it is, from 1 on; 0 for the claim itself (f64)
  *   heads   one after another: 0 version (f64) · 8 at (f64) · 16 due (f64) · 24 kind, id, cause, caller lengths (4 × u16)
  *           32 name: bytes and encoding (u32) · 36 events length (u32) · 40 reply length (u32) · 44 body: bytes and
  *           encoding (u32) · 48 checksum (u32) · 52 the name: kind, id, cause and caller as one text
@@ -116,7 +116,7 @@ interface Header {
   readonly count: number
   readonly epoch: number
   readonly sequence: number
-  readonly previous: number
+  readonly ordinal: number
   readonly headsBytes: number
 }
 
@@ -130,17 +130,16 @@ const seal = (frame: Buffer, view: DataView, header: Header): Buffer => {
   view.setUint32(16, frame.byteLength, true)
   view.setFloat64(20, header.epoch, true)
   view.setFloat64(28, header.sequence, true)
-  view.setFloat64(36, header.previous, true)
+  view.setFloat64(36, header.ordinal, true)
   view.setUint32(4, crc32(frame.subarray(8, headerBytes + header.headsBytes)), true)
   return frame
 }
 
 /** The same frame for another place in the log. */
-export const moved = (frame: Buffer, sequence: number, previous: number): Buffer => {
+export const moved = (frame: Buffer, sequence: number): Buffer => {
   const copy = Buffer.from(frame)
   const view = viewOf(copy)
   view.setFloat64(28, sequence, true)
-  view.setFloat64(36, previous, true)
   view.setUint32(4, crc32(copy.subarray(8, headerBytes + view.getUint32(12, true))), true)
   return copy
 }
@@ -150,7 +149,7 @@ const setLength = (view: DataView, at: number, text: string): void => {
   view.setUint16(at, text.length, true)
 }
 
-const frameOf = (gathered: Gathered, epoch: number, sequence: number): Buffer => {
+const frameOf = (gathered: Gathered, place: Place): Buffer => {
   const { bodies, bodyExtents, entries, headsBytes, nameExtents, names } = gathered
   const frame = Buffer.allocUnsafe(headerBytes + headsBytes + gathered.bodiesBytes)
   const view = viewOf(frame)
@@ -180,20 +179,28 @@ const frameOf = (gathered: Gathered, epoch: number, sequence: number): Buffer =>
     head += headBytes + bytesOf(nameExtent)
     body = bodyEnd
   }
-  return seal(frame, view, { count: entries.length, epoch, flags: 0, headsBytes, previous: sequence - 1, sequence })
+  return seal(frame, view, { ...place, count: entries.length, flags: 0, headsBytes })
 }
 
-/** The entries as frames within the limits of one message, for the places in the log from `sequence` on. */
-export const framesOf = (entries: ReadonlyArray<Entry>, epoch: number, sequence: number): Array<Buffer> => {
+/** Whose frame it is, which of its owner's, and where in the log it is to stand. */
+export interface Place {
+  readonly epoch: number
+  readonly ordinal: number
+  readonly sequence: number
+}
+
+/** The entries as frames within the limits of one message, for this place in the log and the ones behind it. */
+export const framesOf = (entries: ReadonlyArray<Entry>, { epoch, ordinal, sequence }: Place): Array<Buffer> => {
+  const place = (index: number): Place => ({ epoch, ordinal: ordinal + index, sequence: sequence + index })
   const frames: Array<Buffer> = []
   let gathered = new Gathered()
   for (const entry of entries) {
     if (gathered.take(entry)) continue
-    frames.push(frameOf(gathered, epoch, sequence + frames.length))
+    frames.push(frameOf(gathered, place(frames.length)))
     gathered = new Gathered()
     if (!gathered.take(entry)) throw new Error("an entry within the limit has to fit into an empty frame")
   }
-  if (gathered.entries.length > 0) frames.push(frameOf(gathered, epoch, sequence + frames.length))
+  if (gathered.entries.length > 0) frames.push(frameOf(gathered, place(frames.length)))
   return frames
 }
 
@@ -203,7 +210,7 @@ export const claimOf = (owner: string, epoch: number, sequence: number): Buffer 
   if (headerBytes + headsBytes > batchBytesMax) throw new Error("the name of an owner has to fit into a frame")
   const frame = Buffer.allocUnsafe(headerBytes + headsBytes)
   frame.write(owner, headerBytes)
-  return seal(frame, viewOf(frame), { count: 0, epoch, flags: claimFlag, headsBytes, previous: 0, sequence })
+  return seal(frame, viewOf(frame), { count: 0, epoch, flags: claimFlag, headsBytes, ordinal: 0, sequence })
 }
 
 /** How many entries a sealed frame holds: for the positions of what was just packed. */
@@ -211,8 +218,8 @@ export const countOf = (frame: Buffer): number => frame.readUInt16LE(10)
 
 export interface Frame {
   readonly epoch: number
-  /** The sequence of the frame before it from the same owner, or of the claim; 0 in a claim. */
-  readonly previous: number
+  /** The how many-th frame of its claim it is, from 1 on; 0 for the claim itself. */
+  readonly ordinal: number
   /** Set when the frame is a claim. */
   readonly owner: string | undefined
   readonly reads: Array<Read>
@@ -253,11 +260,11 @@ export const readFrame = (stored: Uint8Array, sequence: number): Frame | Broken 
   const epoch = view.getFloat64(20, true)
   if (isClaim(view)) {
     const owner = frame.toString("utf8", headerBytes, headsEnd)
-    return { epoch: epoch === 0 ? sequence : epoch, owner, previous: 0, reads: [] }
+    return { epoch: epoch === 0 ? sequence : epoch, ordinal: 0, owner, reads: [] }
   }
   const reads = readEntries(frame, view, sequence, headsEnd)
   if (reads === undefined) return { broken: "the heads of a frame do not fill it" }
-  return { epoch, owner: undefined, previous: view.getFloat64(36, true), reads }
+  return { epoch, ordinal: view.getFloat64(36, true), owner: undefined, reads }
 }
 
 const readEntries = (frame: Buffer, view: DataView, sequence: number, headsEnd: number): Array<Read> | undefined => {

@@ -49,7 +49,7 @@ describe("frames", () => {
   it("come back as they went in, whatever the characters", () => {
     fc.assert(
       fc.property(entries, fc.nat({ max: 0xffff_ffff }), fc.integer({ max: 2 ** 40, min: 1 }), (all, epoch, first) => {
-        const frames = framesOf(all, epoch, first)
+        const frames = framesOf(all, { epoch: epoch, ordinal: 1, sequence: first })
         const back = frames.flatMap((frame, index) => placedOf(frame, first + index))
         expect(back.map((one) => one.entry)).toEqual(all)
         expect(back.map((one) => one.position)).toEqual(all.map((_, index) => positionOf(first, index)))
@@ -61,7 +61,8 @@ describe("frames", () => {
   it("say exactly how many bytes an entry takes", () => {
     fc.assert(
       fc.property(entries, entry, (all, more) => {
-        const bytes = (some: ReadonlyArray<Entry>) => (framesOf(some, 1, 1)[0] as Buffer).byteLength
+        const bytes = (some: ReadonlyArray<Entry>) =>
+          (framesOf(some, { epoch: 1, ordinal: 1, sequence: 1 })[0] as Buffer).byteLength
         expect(bytes([...all, more]) - bytes(all)).toBe(entryBytes(more))
       }),
       { numRuns: 100 }
@@ -71,7 +72,7 @@ describe("frames", () => {
   it("notice every single flipped bit: the log is broken, or the one actor is named, and the rest stays right", () => {
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 4, minLength: 1 }), (all) => {
-        const frame = framesOf(all, 7, 3)[0] as Buffer
+        const frame = framesOf(all, { epoch: 7, ordinal: 1, sequence: 3 })[0] as Buffer
         for (let bit = 0; bit < frame.byteLength * 8; bit++) {
           frame[bit >>> 3] = (frame[bit >>> 3] as number) ^ (1 << (bit & 7))
           const read = readFrame(frame, 3)
@@ -93,7 +94,7 @@ describe("frames", () => {
   it("are broken when cut at any byte, or followed by more", () => {
     fc.assert(
       fc.property(entries, (all) => {
-        const frame = framesOf(all, 7, 3)[0] as Buffer
+        const frame = framesOf(all, { epoch: 7, ordinal: 1, sequence: 3 })[0] as Buffer
         for (let end = 0; end < frame.byteLength; end++)
           expect(readFrame(frame.subarray(0, end), 3)).toHaveProperty("broken")
         expect(readFrame(Buffer.concat([frame, Buffer.alloc(1)]), 3)).toHaveProperty("broken")
@@ -112,8 +113,8 @@ describe("frames", () => {
 
   it("carry a claim with its owner, and notice its damage", () => {
     const claim = claimOf("node-ä", 9, 4)
-    expect(readFrame(claim, 4)).toEqual({ epoch: 9, owner: "node-ä", previous: 0, reads: [] })
-    expect(readFrame(claimOf("n", 0, 0), 17)).toEqual({ epoch: 17, owner: "n", previous: 0, reads: [] })
+    expect(readFrame(claim, 4)).toEqual({ epoch: 9, owner: "node-ä", ordinal: 0, reads: [] })
+    expect(readFrame(claimOf("n", 0, 0), 17)).toEqual({ epoch: 17, owner: "n", ordinal: 0, reads: [] })
     for (let bit = 0; bit < claim.byteLength * 8; bit++) {
       const bad = Buffer.from(claim)
       bad[bit >>> 3] = (bad[bit >>> 3] as number) ^ (1 << (bit & 7))
@@ -122,33 +123,37 @@ describe("frames", () => {
   })
 
   it("are broken in another place of the log than their own", () => {
-    expect(readFrame(framesOf([plain(1)], 1, 5)[0] as Buffer, 6)).toHaveProperty("broken")
+    expect(readFrame(framesOf([plain(1)], { epoch: 1, ordinal: 1, sequence: 5 })[0] as Buffer, 6)).toHaveProperty(
+      "broken"
+    )
   })
 
-  it("can be moved to another place, where they say what they follow", () => {
-    const frame = framesOf([plain(1)], 7, 5)[0] as Buffer
-    expect(readFrame(frame, 5)).toMatchObject({ epoch: 7, previous: 4 })
-    const elsewhere = moved(frame, 9, 4)
-    expect(readFrame(elsewhere, 9)).toMatchObject({ epoch: 7, previous: 4 })
+  it("can be moved to another place, and keep their ordinal", () => {
+    const frame = framesOf([plain(1)], { epoch: 7, ordinal: 1, sequence: 5 })[0] as Buffer
+    expect(readFrame(frame, 5)).toMatchObject({ epoch: 7, ordinal: 1 })
+    const elsewhere = moved(frame, 9)
+    expect(readFrame(elsewhere, 9)).toMatchObject({ epoch: 7, ordinal: 1 })
     expect(placedOf(elsewhere, 9).map((one) => one.entry)).toEqual([plain(1)])
   })
 
   it("split by count", () => {
     const all = Array.from({ length: batchEntriesMax * 2 + 1 }, (_, index) => plain(index + 1))
-    const frames = framesOf(all, 1, 10)
+    const frames = framesOf(all, { epoch: 1, ordinal: 1, sequence: 10 })
     expect(frames.map(countOf)).toEqual([batchEntriesMax, batchEntriesMax, 1])
     expect(frames.flatMap((frame, index) => placedOf(frame, 10 + index)).map((one) => one.entry)).toEqual(all)
   })
 
   it("split by size, and stay below the limit of a message", () => {
     const all = Array.from({ length: 40 }, (_, index) => plain(index + 1, JSON.stringify(["ü".repeat(45_000)])))
-    const frames = framesOf(all, 1, 1)
+    const frames = framesOf(all, { epoch: 1, ordinal: 1, sequence: 1 })
     expect(frames.length).toBeGreaterThan(2)
     for (const frame of frames) expect(frame.byteLength).toBeLessThanOrEqual(batchBytesMax)
     expect(frames.flatMap((frame, index) => placedOf(frame, 1 + index)).map((one) => one.entry)).toEqual(all)
   })
 
   it("refuse an entry above the limit, by its name", () => {
-    expect(() => framesOf([plain(7, "x".repeat(1024 * 1024))], 1, 1)).toThrow("entry 7 of account/org-7")
+    expect(() => framesOf([plain(7, "x".repeat(1024 * 1024))], { epoch: 1, ordinal: 1, sequence: 1 })).toThrow(
+      "entry 7 of account/org-7"
+    )
   })
 })

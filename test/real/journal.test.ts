@@ -90,7 +90,11 @@ suite(
           const connection = yield* linked(servers())
           const journal = yield* nodeOf(servers(), 1)
           const log = yield* journal.claim(0, "one")
-          const frame = framesOf(entriesOf(1, 2), log.epoch, log.epoch + 1)[0] as Buffer
+          const frame = framesOf(entriesOf(1, 2), {
+            epoch: log.epoch,
+            ordinal: 1,
+            sequence: log.epoch + 1
+          })[0] as Buffer
           const last = frame.byteLength - 1
           frame[last] = (frame[last] as number) ^ 1
           yield* Effect.promise(() => connection.request(logSubject(0), frame))
@@ -125,7 +129,8 @@ suite(
           yield* put(old, entriesOf(1, 3))
           const log = yield* journal.claim(0, "new")
           // The old owner's next frames find the sequences that they expect, for the claim took the place of the first.
-          const zombie = (at: number) => framesOf([entryOf(90 + at)], old.epoch, at)[0] as Buffer
+          const zombie = (at: number) =>
+            framesOf([entryOf(90 + at)], { epoch: old.epoch, ordinal: 3, sequence: at })[0] as Buffer
           yield* Effect.promise(() => connection.request(logSubject(0), zombie(log.epoch + 1)))
           const inner = []
           for (let n = 4; n <= 40; n++) inner.push(yield* log.append(entriesOf(n, 1)))
