@@ -5,7 +5,7 @@ import { isSignedBy, publicKeyKind } from "../nkey.ts"
 import { fromClaims, type Permissions } from "../permissions.ts"
 
 export interface Admitted {
-  /** By this name the node can drop the connection again: the public key of a user JWT, or what the token's owner is called. */
+  /** By this name the node drops the connection again: a user JWT's public key, or what the token's owner is called. */
   readonly user: string
   readonly permissions: Permissions
   /** Milliseconds since the epoch; the connection ends then. */

@@ -278,7 +278,7 @@ export class Connection implements Client, Words {
 
   #destroyLater(): void {
     const socket = this.#socket
-    // What the client still sends is read and thrown away: an unread byte would reset the connection, and lose the error.
+    // What the client still sends is read and thrown away: unread, it would reset the connection, and lose the error.
     socket.resume()
     const timer = setTimeout(() => socket.destroy(), this.#house.limits.farewellMs)
     socket.once("close", () => clearTimeout(timer))

@@ -66,7 +66,7 @@ export class Local implements Client {
     }
   }
 
-  /** As soon as the caller is done; now and then a turn later, so that talk within the process leaves room for sockets. */
+  /** As soon as the caller is done; now and then a turn later, so that this talk leaves room for the sockets. */
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true

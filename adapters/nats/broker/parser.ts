@@ -1,4 +1,4 @@
-/** The client protocol of NATS, read from chunks as they come: strict, bounded, and without copying where a chunk is whole. */
+/** The client protocol of NATS, read from chunks as they come: strict, bounded, and mostly without copying. */
 import { isHeaderBlock } from "../headers.ts"
 import type { Packet } from "./router.ts"
 
@@ -143,7 +143,7 @@ export class Parser {
     return (first | 0x20) === 0x63 ? this.#limits.connectBytesMax : this.#limits.lineBytesMax
   }
 
-  /** The payload that is due, out of this chunk if all of it is there. Gives where to go on, negative when it is malformed. */
+  /** The payload that is due, if this chunk has all of it. Gives where to go on, negative when it is malformed. */
   #payloadFrom(chunk: Buffer, at: number): number {
     const end = at + this.#due
     if (end > chunk.length) {
