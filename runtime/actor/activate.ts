@@ -78,12 +78,12 @@ const tailOf = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
 })
 
 const replay = (owned: Owned, cell: Cell, tail: ReadonlyArray<Read>): Failure | undefined => {
-  for (const each of tail) {
+  for (const [index, each] of tail.entries()) {
     const version = isWhole(each) ? each.entry.version : each.damaged.version
     if (version <= cell.version) continue
     if (!isWhole(each)) return corrupt(owned, each.position, `${cell.key} version ${version}: ${each.damaged.why}`)
     try {
-      cell.apply(each.entry)
+      cell.apply(each.entry, tail.length - 1 - index)
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       return corrupt(owned, each.position, `${cell.key} version ${version}: ${why}`)

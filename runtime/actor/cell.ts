@@ -2,10 +2,11 @@
 
 import type { Entry, Position } from "../../messages/entry.ts"
 import type { Failure } from "../../messages/envelope.ts"
+import { windowAnswersMax } from "../../messages/limits.ts"
 import type { Batch } from "./batch.ts"
 import type { Delivery } from "./delivery.ts"
 import type { Kind } from "./kind.ts"
-import { type SavedWindow, Window } from "./window.ts"
+import { outboxCaller, type SavedWindow, Window } from "./window.ts"
 
 /** `waking`: its state is being read. `stopped`: it cannot be, for the reason in `failure`. */
 export type Stage = "waking" | "live" | "stopped"
@@ -49,20 +50,31 @@ export class Cell {
     this.window = new Window()
   }
 
-  /** Replays one committed entry. Throws when it is not the next one or does not decode. */
-  apply(entry: Entry): void {
+  /**
+   * Replays one committed entry. Throws when it is not the next one or does not decode. An entry that so many follow that
+   * its answer would be forgotten again need not be remembered.
+   */
+  apply(entry: Entry, followers = 0): void {
     if (entry.version !== this.version + 1)
       throw new Error(`version ${entry.version} follows version ${this.version}: something between is missing`)
     for (const event of this.kind.readEvents(entry.events)) this.state = this.kind.evolve(this.state, event, entry.at)
-    this.committedAs(entry)
-  }
-
-  /** What every entry does to an actor besides its events. */
-  committedAs(entry: Entry): void {
     this.version = entry.version
     this.at = entry.at
     this.due = entry.due
+    if (followers < windowAnswersMax || entry.caller === outboxCaller) this.remember(entry)
+  }
+
+  /** So that a retry of the command that caused it is answered with its reply. */
+  remember(entry: Entry): void {
     this.window.remember(entry.cause, entry.caller, entry.reply)
+  }
+
+  /** An entry that was just decided: its events are in the state already. */
+  decided(entry: Entry): void {
+    this.version = entry.version
+    this.at = entry.at
+    this.due = entry.due
+    this.remember(entry)
   }
 
   save(): Uint8Array {

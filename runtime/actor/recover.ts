@@ -53,9 +53,10 @@ export const recover = Effect.fnUntraced(function* (
       const { kind, id } = whole ? read.entry : read.damaged
       const key = keyOf(kind, id)
       const tail = tails.get(key)
-      if (tail === undefined) tails.set(key, [read])
-      else tail.push(read)
-      if (!dirty.has(key)) dirty.set(key, read.position)
+      if (tail === undefined) {
+        tails.set(key, [read])
+        dirty.set(key, read.position)
+      } else tail.push(read)
       if (!whole) continue
       size.add(read.position, entryText(read.entry), 1)
       if (read.position > since) dues.set(key, read.entry.due)

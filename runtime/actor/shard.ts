@@ -225,7 +225,7 @@ export class Shard {
     for (const event of made.events) state = cell.kind.evolve(state, event, at)
     cell.state = state
     const entry: Entry = { ...draft, due: cell.kind.due(state) }
-    cell.committedAs(entry)
+    cell.decided(entry)
     batch.add(cell, entry, bytes)
     batch.release(delivery, okText(reply))
   }
