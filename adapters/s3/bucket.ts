@@ -1,6 +1,6 @@
 /** A bucket that can be talked to: the SDK's client for what is rare, a signed request over a pool for what is not. */
 import { S3Client } from "@aws-sdk/client-s3"
-import { Clock, Effect, type Scope } from "effect"
+import { Clock, Effect, type Scope, Semaphore } from "effect"
 import { Pool } from "undici"
 import { StoreRefused } from "../../runtime/ports/objects.ts"
 import { type Answer, exchange, type Trouble, trouble } from "./exchange.ts"
@@ -146,6 +146,8 @@ export const openBucket = (place: S3Place, settings: S3Settings): Effect.Effect<
     )
     const { current, redact } = keeper(client)
     const sign = signer(where.region)
+    // The time of an attempt begins when it has a connection: waiting for one is nobody's failure.
+    const gate = yield* Semaphore.make(limits.connectionsMax)
 
     const ask = Effect.fnUntraced(function* (asked: Ask) {
       const credentials = yield* current
@@ -162,5 +164,5 @@ export const openBucket = (place: S3Place, settings: S3Settings): Effect.Effect<
         limits
       })
     })
-    return { place, name: placeOf(place), limits, client, ask, redact }
+    return { place, name: placeOf(place), limits, client, ask: (asked) => gate.withPermits(1)(ask(asked)), redact }
   })

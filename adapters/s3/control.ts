@@ -7,6 +7,7 @@ import {
   S3ServiceException
 } from "@aws-sdk/client-s3"
 import { Effect } from "effect"
+import { compareKeys } from "../../messages/keys.ts"
 import type { Stored } from "../../runtime/ports/objects.ts"
 import { passes, wordsOf } from "./answer.ts"
 import type { Bucket } from "./bucket.ts"
@@ -39,6 +40,8 @@ export interface Page {
   readonly next: string | undefined
 }
 
+class Unlistable extends Error {}
+
 /** Keys come percent-encoded when the store did as it was asked: XML cannot carry every character. */
 const decoded = (key: string, answer: ListObjectsV2CommandOutput): string =>
   answer.EncodingType === "url" ? decodeURIComponent(key.replaceAll("+", " ")) : key
@@ -52,6 +55,9 @@ const pageIn = (bucket: Bucket, answer: ListObjectsV2CommandOutput): Page => {
       stored.push({ key: key.slice(bucket.place.prefix.length), size: Size ?? 0 })
     }
   }
+  // Who looks for the newest of a list trusts its order; there are kinds of buckets that have none.
+  const unordered = stored.some(({ key }, at) => at > 0 && compareKeys(stored[at - 1]?.key ?? "", key) >= 0)
+  if (unordered) throw new Unlistable("the store does not list its keys in their order")
   return { stored, next: answer.IsTruncated === true ? answer.NextContinuationToken : undefined }
 }
 
@@ -80,7 +86,11 @@ export const listPage = (
       Effect.flatMap((answer) =>
         Effect.try({
           try: () => pageIn(bucket, answer),
-          catch: () => trouble("the store listed a key that is not rightly encoded", { unsure: false, again: false })
+          catch: (cause) => {
+            const why =
+              cause instanceof Unlistable ? cause.message : "the store listed a key that is not rightly encoded"
+            return trouble(why, { unsure: false, again: false })
+          }
         })
       )
     )

@@ -1,5 +1,5 @@
 /** Asks a store again when that may help: with full jitter, a bounded number of times, within bounded time. */
-import { Clock, Effect, Random } from "effect"
+import { Clock, Effect, Metric, Random } from "effect"
 import { StoreDown as Down, type StoreDown, type StoreFailed, StoreRefused } from "../../runtime/ports/objects.ts"
 import type { Trouble } from "./exchange.ts"
 import type { S3Limits } from "./limits.ts"
@@ -10,6 +10,9 @@ export interface Past {
   /** One of them may have been carried out although its answer never came. */
   readonly unsure: boolean
 }
+
+/** How often a store had to be asked again: what rises before it is away. */
+export const retriesCount = Metric.counter("artifacts_s3_retries_total", { incremental: true })
 
 const none: Past = { attempts: 0, unsure: false }
 
@@ -35,6 +38,7 @@ export const persist = Effect.fnUntraced(function* <A, E>(
     if (!failure.again || past.attempts >= limits.attemptsMax || spentMs + waitMs > limits.patienceMs) {
       return yield* Effect.fail({ ...failure, unsure: past.unsure, why: attemptsSaid(failure, past.attempts) })
     }
+    yield* Metric.update(retriesCount, 1)
     yield* Effect.sleep(waitMs)
   }
 })
