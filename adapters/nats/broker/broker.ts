@@ -149,9 +149,11 @@ class Embedded {
   }
 }
 
+const addressOf = (host: string, port: number): string => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)
+
 const listen = (server: Server, host: string, port: number) =>
   Effect.callback<AddressInfo, CannotListen>((resume) => {
-    const address = `${host}:${port}`
+    const address = addressOf(host, port)
     server.once("error", (error: NodeJS.ErrnoException) => {
       const why = error.code === "EADDRINUSE" ? "another process listens there already" : error.message
       resume(Effect.fail(new CannotListen({ address, why })))
@@ -206,7 +208,7 @@ export const broker = (options: BrokerOptions): Effect.Effect<Broker, CannotList
     return {
       host,
       port,
-      url: `nats://${host}:${port}`,
+      url: `nats://${addressOf(host, port)}`,
       bus: embedded.local.bus,
       counters: () => embedded.counters(),
       connections: () =>
