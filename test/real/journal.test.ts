@@ -7,7 +7,7 @@ import { logSubject } from "../../messages/subjects.ts"
 import { framesOf, sequenceOf } from "../../runtime/journal/frame.ts"
 import { Journal } from "../../runtime/ports/journal.ts"
 import { type Bench, entriesOf, entryOf, journalContract, placed, put, readAll, versions } from "../contract/journal.ts"
-import { have, type NatsServer, nats, natsCluster } from "./servers.ts"
+import { have, type NatsServer, nats, natsCluster, type ServerName } from "./servers.ts"
 
 const ask = async (connection: NatsConnection, call: string, body: object = {}) =>
   (await connection.request(`$JS.API.${call}`, JSON.stringify(body), { timeout: 5000 })).json<Record<string, never>>()
@@ -15,13 +15,14 @@ const ask = async (connection: NatsConnection, call: string, body: object = {}) 
 /** Servers for all tests of a suite; each test begins without any stream. */
 const suite = (
   name: string,
+  which: ServerName,
   start: Effect.Effect<ReadonlyArray<NatsServer>, unknown, Scope.Scope>,
   tests: (
     bench: (servers: ReadonlyArray<NatsServer>) => Effect.Effect<void>,
     servers: () => ReadonlyArray<NatsServer>
   ) => void
 ) =>
-  describe.skipIf(!have("test/real/journal.test.ts", "nats"))(name, () => {
+  describe.skipIf(!have("test/real/journal.test.ts", which))(name, () => {
     const scope = Effect.runSync(Scope.make())
     let servers: ReadonlyArray<NatsServer> = []
     beforeAll(async () => {
@@ -53,6 +54,7 @@ const run = (test: Effect.Effect<void, unknown, Scope.Scope>) => Effect.runPromi
 
 suite(
   "one server",
+  "nats",
   Effect.map(nats(), (server) => [server]),
   (clear, servers) => {
     journalContract("jetstream, one server", {
@@ -169,6 +171,7 @@ const load = (journal: Journal["Service"], state: { acknowledged: number; longes
 
 suite(
   "three servers",
+  "nats",
   Effect.map(natsCluster(), (cluster) => cluster.servers),
   (clear, servers) => {
     journalContract("jetstream, three servers", {
@@ -242,5 +245,21 @@ suite(
         120_000
       )
     }
+  }
+)
+
+suite(
+  "three of the oldest servers",
+  "nats-floor",
+  Effect.map(natsCluster({ which: "nats-floor" }), (cluster) => cluster.servers),
+  (clear, servers) => {
+    journalContract("jetstream, three of the oldest servers", {
+      harms: [],
+      make: Effect.map(
+        Effect.suspend(() => clear(servers())),
+        (): Bench => ({ layer: layerOf(servers(), 3) })
+      ),
+      patience: 60
+    })
   }
 )
