@@ -40,12 +40,20 @@ interface Varz {
 }
 
 export const syncPolicyOf = async (connection: NatsConnection): Promise<SyncPolicy> => {
+  const told: Array<boolean> = []
   try {
-    const answer = await connection.request("$SYS.REQ.SERVER.PING.VARZ", "", { timeout: varzMs })
-    const config = (parse(answer.data) as Varz).data?.jetstream?.config
-    return config === undefined ? { known: false } : { always: config.sync_always === true, known: true }
+    // Every server of a cluster answers, so it ends when nothing more comes for a while.
+    const answers = await connection.requestMany("$SYS.REQ.SERVER.PING.VARZ", "", {
+      maxWait: varzMs,
+      strategy: "stall"
+    })
+    for await (const answer of answers) {
+      const config = (parse(answer.data) as Varz).data?.jetstream?.config
+      if (config !== undefined) told.push(config.sync_always === true)
+    }
   } catch {
     // No permission, no answer: it is not known, and that is what is said.
     return { known: false }
   }
+  return told.length === 0 ? { known: false } : { always: told.every((always) => always), known: true }
 }
