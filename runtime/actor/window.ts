@@ -18,14 +18,18 @@ export interface SavedWindow {
   readonly sources: ReadonlyArray<readonly [string, number, number]>
 }
 
+/** No caller can hear another one's answers, or be given one in place of its own, by guessing an id. */
+const keyOf = (commandId: string, caller: string): string => `${caller} ${commandId}`
+
 export class Window {
+  /** By caller and command id. */
   private readonly answers = new Map<string, string>()
   private readonly sources = new Map<string, { readonly position: number; readonly index: number }>()
   private bytes = 0
 
   /** The reply given before, as JSON; undefined when the command is new. */
   find(commandId: string, caller: string): string | undefined {
-    if (caller !== outboxCaller) return this.answers.get(commandId)
+    if (caller !== outboxCaller) return this.answers.get(keyOf(commandId, caller))
     const sent = parseOutboxId(commandId)
     const last = sent && this.sources.get(sent.source)
     if (sent === undefined || last === undefined) return undefined
@@ -39,8 +43,14 @@ export class Window {
       if (sent !== undefined) this.sources.set(sent.source, sent)
       return
     }
-    this.answers.set(commandId, reply)
-    this.bytes += commandId.length + reply.length
+    this.keep(keyOf(commandId, caller), reply)
+  }
+
+  private keep(key: string, reply: string): void {
+    const before = this.answers.get(key)
+    if (before !== undefined) this.bytes -= key.length + before.length
+    this.answers.set(key, reply)
+    this.bytes += key.length + reply.length
     while (this.answers.size > windowAnswersMax || (this.bytes > windowBytesMax && this.answers.size > 1)) {
       const [oldest, text] = this.answers.entries().next().value as [string, string]
       this.answers.delete(oldest)
@@ -57,7 +67,7 @@ export class Window {
 
   static load(saved: SavedWindow): Window {
     const window = new Window()
-    for (const [id, reply] of saved.answers) window.remember(id, "", reply)
+    for (const [key, reply] of saved.answers) window.keep(key, reply)
     for (const [source, position, index] of saved.sources) window.sources.set(source, { position, index })
     return window
   }

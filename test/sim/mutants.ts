@@ -21,7 +21,7 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "no dedupe",
     file: "runtime/actor/window.ts",
-    from: "return this.answers.get(commandId)",
+    from: "return this.answers.get(keyOf(commandId, caller))",
     to: "return undefined"
   },
   {
