@@ -5,20 +5,33 @@ interface Due {
   readonly key: string
 }
 
+/** A heap with fewer stale elements than this is not worth cleaning. */
+const wasteMin = 64
+
 export class Dues {
   /** The truth; the heap may hold what is no longer so, and such an element is passed over. */
   private readonly byKey = new Map<string, number>()
-  private readonly heap: Array<Due> = []
+  /** Given out, and neither met nor set since: a checkpoint that left them out would lose them in a crash. */
+  private readonly taken = new Map<string, number>()
+  private heap: Array<Due> = []
 
   /** 0 takes the actor out. */
   set(key: string, at: number): void {
+    this.taken.delete(key)
     if (this.byKey.get(key) === at) return
     if (at === 0) {
       this.byKey.delete(key)
       return
     }
     this.byKey.set(key, at)
-    this.push({ at, key })
+    // Stale elements behind an earlier one never come to the top: without this they would gather for as long as it waits.
+    if (this.waste > this.byKey.size + wasteMin) this.rebuild()
+    else this.push({ at, key })
+  }
+
+  /** The actor has been told: unless it said another time since, it waits for nothing. */
+  met(key: string): void {
+    this.taken.delete(key)
   }
 
   /** The earliest time that anybody waits for. */
@@ -27,12 +40,13 @@ export class Dues {
     return this.heap[0]?.at
   }
 
-  /** Takes out everybody whose time has come. */
+  /** Gives out everybody whose time has come. */
   takeDue(now: number): Array<string> {
     const due: Array<string> = []
     for (let at = this.next; at !== undefined && at <= now; at = this.next) {
       const { key } = this.pop()
       this.byKey.delete(key)
+      this.taken.set(key, at)
       due.push(key)
     }
     return due
@@ -42,8 +56,19 @@ export class Dues {
     return this.byKey.size
   }
 
+  /** Elements of the heap that stand for nobody any more. */
+  get waste(): number {
+    return this.heap.length - this.byKey.size
+  }
+
+  /** Everybody who waits or has been given out and not been told yet. */
   entries(): Array<readonly [string, number]> {
-    return [...this.byKey]
+    return [...this.taken, ...this.byKey]
+  }
+
+  private rebuild(): void {
+    this.heap = []
+    for (const [key, at] of this.byKey) this.push({ at, key })
   }
 
   private skipStale(): void {

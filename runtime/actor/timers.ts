@@ -42,6 +42,8 @@ const tick = (
     deadline: 0,
     answer: (text) => {
       const { failed } = JSON.parse(text)
+      // One that fell over its Tick stays due: the next owner of the shard asks it again.
+      if (failed === undefined) owned.dues.met(key)
       if (failed === undefined || !isRetryable(failed)) return
       owned.dues.set(key, now + againMs)
       changed.set()
