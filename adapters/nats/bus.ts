@@ -5,7 +5,8 @@ import {
   type Msg,
   type MsgHdrs,
   type NatsConnection,
-  PermissionViolationError
+  PermissionViolationError,
+  type Subscription
 } from "@nats-io/transport-node"
 import { Cause, Effect, Layer, type Scope } from "effect"
 import { Bus, BusDown, type Headers, type Message, NoResponders } from "../../runtime/ports/bus.ts"
@@ -16,6 +17,8 @@ import { isAnswerable, Waiting } from "./waiting.ts"
 
 /** How long the server may take to confirm a subscription. */
 const confirmMs = 10_000
+/** What the server may take to confirm the end of one. */
+const endMs = 500
 const noRespondersStatus = 503
 
 class NatsBus {
@@ -96,11 +99,20 @@ class NatsBus {
         )
       )
     )
-    return Effect.acquireRelease(subscribed, (subscription) =>
-      Effect.sync(() => {
-        if (!subscription.isClosed() && !this.#connection.isClosed()) subscription.unsubscribe()
-      })
-    ).pipe(Effect.andThen(confirmed))
+    return Effect.acquireRelease(subscribed, (subscription) => this.#endListening(subscription)).pipe(
+      Effect.andThen(confirmed)
+    )
+  }
+
+  /** What the server had sent before it heard of the end is still heard: a request that nobody hears is waited for in vain. */
+  #endListening(subscription: Subscription): Effect.Effect<void> {
+    return Effect.promise(async () => {
+      if (subscription.isClosed() || this.#connection.isClosed()) return
+      if (!this.#isUp || subscription.isDraining()) return subscription.unsubscribe()
+      const late = new Promise<void>((resolve) => setTimeout(resolve, endMs).unref())
+      await Promise.race([subscription.drain().catch(() => {}), late])
+      if (!subscription.isClosed() && !this.#connection.isClosed()) subscription.unsubscribe()
+    })
   }
 
   #hear(heard: (message: Msg) => void, message: Msg): void {

@@ -102,6 +102,15 @@ export const serverContract = (name: string, keys: Keys, start: Effect.Effect<Gr
       await expect(one.request(subject, "", { timeout: 500 })).rejects.toThrow(/no responders/)
     })
 
+    it("takes the same name again for a subscription, once the first has ended", async () => {
+      const [one, subject] = [await bare(), at()]
+      const round = `SUB ${subject} 1\r\nUNSUB 1 1\r\nPUB ${subject} 1\r\na\r\nPUB ${subject} 1\r\nb\r\nPING\r\n`
+      for (let n = 0; n < 3; n++) {
+        one.send(round)
+        expect(await one.until("PONG\r\n")).toBe(`MSG ${subject} 1 1\r\na\r\nPONG\r\n`)
+      }
+    })
+
     it("shares among the members of a queue group on several connections", async () => {
       const members = [await join(), await join(), await join()]
       const subject = at()

@@ -41,7 +41,7 @@ describe("the outbox", () => {
   it("writes everything in order, whatever the socket's pace", async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(step, { maxLength: 60 }),
+        fc.array(step, { maxLength: 60, size: "max" }),
         fc.array(fc.constantFrom(0, 0, 0, 1, 2), { minLength: 1, maxLength: 8 }),
         async (steps, delays) => {
           const socket = new Slow(delays)

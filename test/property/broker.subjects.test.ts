@@ -63,13 +63,14 @@ describe("subjects", () => {
 describe("interest", () => {
   const step = fc.oneof(
     fc.record({ add: pattern, queue: fc.constantFrom(undefined, undefined, "q", "r") }),
-    fc.record({ remove: fc.nat(30) }),
-    fc.record({ ask: literal })
+    fc.record({ remove: fc.nat(6) }),
+    // Few subjects, so that each is asked for again after something has changed.
+    fc.record({ ask: fc.oneof(fc.constantFrom("a", "a.b", "a.b.c"), literal) })
   )
 
   it("finds who listens, as listeners come and go", () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
         const interest = new Interest<number>()
         let listeners: Array<{ readonly id: number; readonly pattern: string; readonly queue: string | undefined }> = []
         let id = 0

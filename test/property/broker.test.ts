@@ -106,8 +106,11 @@ const connect = fc
       word: `connect ${JSON.stringify(value)}`
     })
   )
-const said = fc.array(fc.oneof(publish, publishHeaders, subscribe, unsubscribe, alone, connect), { maxLength: 12 })
-const cuts = fc.array(fc.nat(20_000), { maxLength: 30 })
+const said = fc.array(fc.oneof(publish, publishHeaders, subscribe, unsubscribe, alone, connect), {
+  maxLength: 12,
+  size: "max"
+})
+const cuts = fc.array(fc.nat(20_000), { maxLength: 30, size: "max" })
 
 describe("the broker's parser", () => {
   it("reads what was said, whatever the chunks", () => {

@@ -91,7 +91,6 @@ export class Router {
   #give(subscription: Subscription, from: Client, packet: Packet): boolean {
     const { client } = subscription
     if (!client.isOpen || (client === from && !from.echo)) return false
-    if (subscription.max > 0 && subscription.delivered >= subscription.max) return false
     if (!client.deliver(subscription, packet, from)) return false
     subscription.delivered++
     this.traffic.messagesOut++
