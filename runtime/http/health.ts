@@ -20,7 +20,10 @@ export interface About {
 
 export const healthOf = (about: About, placement: Placement) => {
   const ready = placement.isReady()
-  const held = placement.held().map(({ shard, epoch }) => ({ shard, epoch }))
+  const held = placement
+    .held()
+    .map(({ shard, epoch }) => ({ shard, epoch }))
+    .sort((a, b) => a.shard - b.shard)
   const { shards, ...rest } = about
   return { status: ready ? "ok" : "starting", ready, ...rest, shards: { total: shards, held } }
 }

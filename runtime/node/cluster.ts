@@ -68,9 +68,6 @@ export const clusterGround = Effect.fnUntraced(function* (options: UpOptions, da
   )
   const replicas = options.replicas === 1 ? 1 : 3
   const connection = connectionTo(servers, creds, `artifacts ${options.node}`)
-  const bus = yield* Layer.build(natsBus({ servers, name: `artifacts ${options.node}`, credentials: creds })).pipe(
-    Effect.mapError(unreachable)
-  )
   const kept = yield* stores(options.objects)
   const logs = yield* Layer.build(
     Layer.merge(
@@ -80,6 +77,10 @@ export const clusterGround = Effect.fnUntraced(function* (options: UpOptions, da
   ).pipe(Effect.mapError(unreachable))
   const journal = Context.get(logs, Journal)
   const registry = Context.get(logs, Registry)
+  // Last: it comes back by itself whatever a server says, and would wait for ever for one that does not know it.
+  const bus = yield* Layer.build(natsBus({ servers, name: `artifacts ${options.node}`, credentials: creds })).pipe(
+    Effect.mapError(unreachable)
+  )
   yield* agreeOnShards(registry, data.shards, options.data)
   if (journal.durability === "replicated" || journal.durability === "process")
     yield* Effect.logWarning(

@@ -1,14 +1,13 @@
 /** A node over NATS, for commands: connects, learns how many shards there are, and asks. */
-import { Context, Effect, Layer, type Scope } from "effect"
-import { layer as natsBus } from "../../adapters/nats/bus.ts"
-import type { ConnectOptions } from "../../adapters/nats/connection.ts"
+import { type Authenticator, connect, jwtAuthenticator, tokenAuthenticator } from "@nats-io/transport-node"
+import { Effect, type Scope } from "effect"
+import { busOver } from "../../adapters/nats/bus.ts"
 import { parseCreds, readUserJwt } from "../../adapters/nats/credentials.ts"
 import { inboxPrefixOf } from "../../adapters/nats/permissions.ts"
 import { patienceMs, type Remote } from "../cli/call.ts"
 import { Problem, usage } from "../cli/problem.ts"
 import { client, type Unanswered } from "../client.ts"
 import { parseToken } from "../keys.ts"
-import { Bus } from "../ports/bus.ts"
 import { readText } from "./files.ts"
 import { askWhere, whereSubject } from "./where.ts"
 
@@ -24,7 +23,7 @@ interface Identity {
   readonly caller: string
   /** An actor that this caller may surely ask about. */
   readonly org: string
-  readonly connect: Pick<ConnectOptions, "credentials" | "inboxPrefix">
+  readonly connect: { readonly authenticator: Authenticator; readonly inboxPrefix: string }
 }
 
 /** A user's JWT is named after the caller that its subjects hold it to. */
@@ -36,7 +35,9 @@ const byCreds = (file: string): Effect.Effect<Identity, Problem> =>
     const claims = credentials === undefined ? undefined : readUserJwt(credentials.jwt)
     if (credentials === undefined || claims?.name === undefined)
       return Effect.fail(usage(`${file} is no credentials file: it needs a user JWT and a seed`))
-    const connect = { credentials, inboxPrefix: inboxPrefixOf(claims.sub) }
+    const seed = new TextEncoder().encode(credentials.seed)
+    const authenticator = jwtAuthenticator(credentials.jwt, seed)
+    const connect = { authenticator, inboxPrefix: inboxPrefixOf(claims.sub) }
     return Effect.succeed({ caller: claims.name, org: "local", connect })
   })
 
@@ -45,7 +46,7 @@ const byToken = (text: string): Effect.Effect<Identity, Problem> =>
     const token = parseToken(text)
     if (token === undefined) return Effect.fail(usage("the token is no API key: one begins with art_"))
     const caller = `key-${token.key}`
-    const connect = { credentials: { token: text }, inboxPrefix: inboxPrefixOf(caller) }
+    const connect = { authenticator: tokenAuthenticator(text), inboxPrefix: inboxPrefixOf(caller) }
     return Effect.succeed({ caller, org: token.org, connect })
   })
 
@@ -56,14 +57,38 @@ const problemOf = (server: string, { failure, why, commandId }: Unanswered): Pro
   return new Problem({ code: "unanswered", message: `${server} gave no answer in time (${why}); ${repeat}` })
 }
 
+const connectMs = 5_000
+
+/** Once: a person can try again, and has to hear at once that a credential is not good. */
+const connected = (server: string, { authenticator, inboxPrefix }: Identity["connect"]) =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () =>
+        connect({
+          servers: server.split(","),
+          name: "artifacts command",
+          reconnect: false,
+          timeout: connectMs,
+          authenticator,
+          inboxPrefix
+        }),
+      catch: (cause) => {
+        const said = cause instanceof Error ? cause.message : String(cause)
+        const isBarred = /authoriz|authentic/i.test(said)
+        return isBarred
+          ? new Problem({ code: "unauthorized", message: `${server} does not accept the credential: ${said}` })
+          : new Problem({ code: "unreachable", message: `${server}: ${said}` })
+      }
+    }),
+    (made) => Effect.promise(() => made.close())
+  )
+
 export const natsRemote = Effect.fnUntraced(function* (named: Named) {
   const { server, credsFile, token = "" } = named
   const { caller, org, connect } = yield* credsFile === undefined ? byToken(token) : byCreds(credsFile)
   const unreachable = (why: string) => new Problem({ code: "unreachable", message: `${server}: ${why}` })
-  const context = yield* Layer.build(natsBus({ servers: server, name: "artifacts command", ...connect })).pipe(
-    Effect.mapError((error) => unreachable(error.why))
-  )
-  const bus = Context.get(context, Bus)
+  const connection = yield* connected(server, connect)
+  const bus = yield* busOver(connection, connect.inboxPrefix).pipe(Effect.mapError((error) => unreachable(error.why)))
   const shards =
     named.shards ??
     (yield* askWhere(bus, whereSubject("account", org, caller), patienceMs).pipe(
