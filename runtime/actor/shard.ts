@@ -54,11 +54,10 @@ export class Shard {
   offer(delivery: Delivery): void {
     const kind = this.kinds.get(delivery.kind)
     if (kind === undefined) return this.fail(delivery, { _tag: "Malformed", why: `no kind ${delivery.kind}` })
+    // Looked at first: a shard that has too much to do does not bring further actors into memory.
+    if (this.waiting >= shardCommandsMax) return this.busy(delivery)
     const cell = this.cellOf(kind, delivery.id)
-    if (cell.mailbox.length >= mailboxCommandsMax || this.waiting >= shardCommandsMax) {
-      const retryAfterMs = 20 + Math.ceil(this.waiting / 100)
-      return this.fail(delivery, { _tag: "Busy", retryAfterMs })
-    }
+    if (cell.mailbox.length >= mailboxCommandsMax) return this.busy(delivery)
     cell.mailbox.push(delivery)
     this.waiting += 1
     if (cell.stage !== "waking") this.enqueue(cell)
@@ -82,10 +81,12 @@ export class Shard {
 
   /** The actor has been read, or cannot be. */
   activated(cell: Cell, failure?: Failure): void {
+    if (this.cells.get(cell.key) !== cell) return
     cell.stage = failure === undefined ? "live" : "stopped"
     cell.failure = failure
     cell.usedAt = this.around.now()
-    if (cell.mailbox.length > 0) this.enqueue(cell)
+    if (failure?._tag === "Unavailable") this.dismiss(cell, failure)
+    else if (cell.mailbox.length > 0) this.enqueue(cell)
   }
 
   /** Decides what waits. The batch, when there is one, has to be appended before `turn` is called again. */
@@ -133,6 +134,15 @@ export class Shard {
     this.cells.clear()
     this.line = []
     this.waiting = 0
+  }
+
+  /** What it needs was away: whoever waits asks again, and whoever asks next has it read again. */
+  private dismiss(cell: Cell, failure: Failure): void {
+    const { mailbox } = cell
+    this.cells.delete(cell.key)
+    cell.mailbox = []
+    this.waiting -= mailbox.length
+    for (const delivery of mailbox) this.fail(delivery, failure)
   }
 
   private enqueue(cell: Cell): void {
@@ -239,6 +249,10 @@ export class Shard {
   private release(cell: Cell, delivery: Delivery, text: string): void {
     if (cell.batch !== undefined) cell.batch.release(delivery, text)
     else delivery.answer(this.around.mayAnswer() ? text : this.lostText)
+  }
+
+  private busy(delivery: Delivery): void {
+    this.fail(delivery, { _tag: "Busy", retryAfterMs: 20 + Math.ceil(this.waiting / 100) })
   }
 
   private fail(delivery: Delivery, failure: Failure): void {
