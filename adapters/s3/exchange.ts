@@ -27,17 +27,23 @@ export interface Trouble {
   readonly why: string
   /** The request may have reached the store and been carried out. */
   readonly unsure: boolean
-  /** Another attempt may succeed. */
+  /** Another attempt may succeed, now or later. */
   readonly again: boolean
+  /** This operation is over all the same: its own further attempts would tell nothing new. */
+  readonly over?: boolean
   /** The store's own wish, in milliseconds. */
   readonly waitMs?: number
 }
 
-export const trouble = (why: string, how: { unsure: boolean; again?: boolean; waitMs?: number }): Trouble => ({
+export const trouble = (
+  why: string,
+  how: { unsure: boolean; again?: boolean; over?: boolean; waitMs?: number }
+): Trouble => ({
   _tag: "Trouble",
   why,
   unsure: how.unsure,
   again: how.again ?? true,
+  over: how.over ?? false,
   ...(how.waitMs === undefined ? {} : { waitMs: how.waitMs })
 })
 

@@ -116,7 +116,7 @@ const settle = Effect.fnUntraced(function* ({ bucket, condition, key, mark }: Up
   const wasFree = condition !== undefined && "absent" in condition
   return wasFree && found !== undefined && says(failed, "PreconditionFailed")
     ? yield* new ObjectConflict({ key })
-    : yield* Effect.fail(trouble(`an answer was lost: ${failed.why}`, { unsure: true }))
+    : yield* Effect.fail(trouble(`an answer was lost: ${failed.why}`, { unsure: true, over: true }))
 })
 
 const complete = (upload: Upload, parts: Array<CompletedPart>): Effect.Effect<string, Trouble | ObjectConflict> =>

@@ -49,12 +49,12 @@ export const put = (bucket: Bucket) => {
   const resolve = Effect.fnUntraced(function* (key: string, mark: string, condition: Condition) {
     const found = yield* head(key).pipe(Effect.catchTag("ObjectMissing", () => Effect.succeed(undefined)))
     if (found?.headers[markHeader] === mark) return found.etag
-    if ("absent" in condition && found !== undefined) return yield* new ObjectConflict({ key })
-    return yield* Effect.fail(
-      trouble("an answer was lost, and another object is there now: whether this one was in between is not known", {
-        unsure: true
-      })
-    )
+    if (found === undefined) {
+      return yield* Effect.fail(trouble("an answer was lost, and what then refused the put is gone", { unsure: true }))
+    }
+    if ("absent" in condition) return yield* new ObjectConflict({ key })
+    const why = "an answer was lost, and another object is there now: whether this one was in between is not known"
+    return yield* Effect.fail(trouble(why, { unsure: true, over: true }))
   })
 
   const attempt = Effect.fnUntraced(function* (

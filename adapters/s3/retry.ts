@@ -1,6 +1,6 @@
 /** Asks a store again when that may help: with full jitter, a bounded number of times, within bounded time. */
 import { Clock, Effect, Metric, Random } from "effect"
-import { StoreDown as Down, type StoreDown, type StoreFailed, StoreRefused } from "../../runtime/ports/objects.ts"
+import { StoreDown, type StoreFailed, StoreRefused } from "../../runtime/ports/objects.ts"
 import type { Trouble } from "./exchange.ts"
 import type { S3Limits } from "./limits.ts"
 
@@ -35,7 +35,7 @@ export const persist = Effect.fnUntraced(function* <A, E>(
     const bound = Math.min(limits.waitMsMax, limits.waitMsFirst * 2 ** (past.attempts - 1))
     const waitMs = Math.max((yield* Random.next) * bound, Math.min(failure.waitMs ?? 0, limits.waitMsMax))
     const spentMs = (yield* Clock.currentTimeMillis) - began
-    if (!failure.again || past.attempts >= limits.attemptsMax || spentMs + waitMs > limits.patienceMs) {
+    if (!failure.again || failure.over || past.attempts >= limits.attemptsMax || spentMs + waitMs > limits.patienceMs) {
       return yield* Effect.fail({ ...failure, unsure: past.unsure, why: attemptsSaid(failure, past.attempts) })
     }
     yield* Metric.update(retriesCount, 1)
@@ -51,6 +51,4 @@ const attemptsSaid = ({ again, why }: Trouble, attempts: number): string =>
 
 /** The failure as the port has it. */
 export const failureOf = (operation: string, key: string, { again, why }: Trouble): StoreFailed =>
-  again ? new Down({ operation, key, why }) : new StoreRefused({ operation, key, why })
-
-export const downOf = (operation: string, key: string, why: string): StoreDown => new Down({ operation, key, why })
+  again ? new StoreDown({ operation, key, why }) : new StoreRefused({ operation, key, why })

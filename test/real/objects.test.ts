@@ -1,5 +1,5 @@
 /** The objects contract against real S3 servers, and snapshots kept in one. */
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { describe, expect, it } from "vitest"
 import { layer } from "../../adapters/s3/objects.ts"
 import { Objects } from "../../runtime/ports/objects.ts"
@@ -31,6 +31,40 @@ for (const which of ["moto", "versitygw"] as const) {
     snapshotsContract(`over s3 on ${which}`, Layer.provideMerge(snapshots(), store(which)), "")
   })
 }
+
+describe.skipIf(!have(file, "versitygw"))("a server that is killed under way", () => {
+  it("is waited for, and has every object that it acknowledged", { timeout: 60_000 }, () =>
+    Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const server = yield* s3("versitygw")
+          const patient = { attemptsMax: 100, waitMsMax: 500 }
+          const made = layer(server.url, { credentials: server, limits: patient })
+          const store = yield* Effect.provide(
+            Effect.map(Objects, (one) => one),
+            yield* Layer.build(made)
+          )
+          const keys = Array.from({ length: 300 }, (_, at) => `killed/${at}`)
+          const puts = Effect.forEach(keys, (key) => store.putIf(key, Buffer.from(key), { absent: true }), {
+            concurrency: 4
+          })
+          const writer = yield* Effect.forkChild(puts, { startImmediately: true })
+          for (let round = 0; round < 3; round++) {
+            yield* Effect.sleep(60)
+            yield* server.kill
+            yield* Effect.sleep(200)
+            yield* server.start
+          }
+          const etags = yield* Fiber.join(writer)
+          for (const [at, key] of keys.entries()) {
+            expect(Buffer.from(yield* store.get(key)).toString()).toBe(key)
+            expect((yield* store.head(key)).etag).toBe(etags[at])
+          }
+        })
+      )
+    )
+  )
+})
 
 describe.skipIf(!have(file, "versitygw"))("the probe", () => {
   const refusal = (change: { readonly bucket?: string; readonly secretAccessKey?: string }) =>

@@ -1,5 +1,5 @@
 /** Real servers for tests: where they are, and scoped effects that start them on the loopback and end them again. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, statfsSync, writeFileSync } from "node:fs"
 import { homedir } from "node:os"
 import { delimiter, join } from "node:path"
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3"
@@ -202,13 +202,17 @@ const reached = async (endpoint: string): Promise<boolean> => {
   }
 }
 
+const tmpfs = 0x01021994
+
 const argsOf = (which: "moto" | "versitygw", port: number, own: string): ReadonlyArray<string> => {
   if (which === "moto") return ["-H", "127.0.0.1", "-p", String(port)]
   const kept = join(own, "kept")
-  const side = join(own, "sidecar")
   mkdirSync(kept)
-  mkdirSync(side)
   const flags = ["--port", `127.0.0.1:${port}`, "--quiet"]
+  // It keeps what it knows of an object in the file's own attributes, at once with it; an older tmpfs has none.
+  if (statfsSync(own).type !== tmpfs) return [...flags, "posix", kept]
+  const side = join(own, "sidecar")
+  mkdirSync(side)
   return [...flags, "posix", "--sidecar", side, kept]
 }
 

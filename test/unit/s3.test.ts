@@ -25,7 +25,7 @@ const limits: Partial<S3Limits> = {
 }
 
 type Failure = ObjectConflict | ObjectMissing | StoreFailed
-type Bench = Double & { readonly openUploads: () => number; readonly store: typeof Objects.Service }
+type Bench = Double & { readonly store: typeof Objects.Service }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 const urlOf = (endpoint: string): string => `s3://bucket?endpoint=${encodeURIComponent(endpoint)}`
@@ -121,13 +121,15 @@ describe("a put", () => {
   }
 
   it("is over when its fiber is interrupted, and its connection too", () =>
-    run(({ mishaps, store }) =>
+    run(({ deserted, mishaps, store }) =>
       Effect.gen(function* () {
         mishaps.push("silence")
         const before = performance.now()
         yield* Effect.timeoutOption(store.put("a/b", text("bytes")), "30 millis")
         expect(performance.now() - before).toBeLessThan(130)
         yield* store.put("a/c", text("bytes"))
+        for (let wait = 0; wait < 50 && deserted() === 0; wait++) yield* Effect.sleep(10)
+        expect(deserted()).toBe(1)
       })
     ))
 })
@@ -147,6 +149,15 @@ describe("a conditional put whose answer was lost", () => {
         })
       ))
   }
+
+  it("knows it too when a later attempt fails in another way", () =>
+    run(({ kept, mishaps, store }) =>
+      Effect.gen(function* () {
+        mishaps.push("reset, done", { status: 429, code: "SlowDown" })
+        const etag = yield* store.putIf("k", text("mine"), { absent: true })
+        expect(kept.get("k")?.etag).toBe(etag)
+      })
+    ))
 
   it("tells an equal object of another writer from its own", () =>
     run(({ mishaps, put, store }) =>
@@ -170,6 +181,7 @@ describe("a conditional put whose answer was lost", () => {
         const failure = yield* failureOf(bench.store.putIf("k", text("mine"), { etag }))
         expect(failure).toMatchObject({ _tag: "StoreDown", key: "k" })
         expect(failure).toHaveProperty("why", expect.stringContaining("not known"))
+        expect(puts).toBe(2)
       })
     ))
 

@@ -39,6 +39,10 @@ export interface Double {
   /** Runs before a request is carried out: for what another writer does at that very moment. */
   before: (method: string, key: string) => void
   readonly put: (key: string, bytes: Uint8Array, mark?: string) => void
+  /** Uploads that were begun, and neither joined nor aborted. */
+  readonly openUploads: () => number
+  /** Requests whose client went away before it had its answer. */
+  readonly deserted: () => number
 }
 
 const bodyOf = async (request: IncomingMessage): Promise<Buffer> => {
@@ -196,50 +200,53 @@ const happened = (mishap: Mishap, response: ServerResponse, answer: () => Reply)
 }
 
 /** The server, listening on the loopback until the scope closes. */
-export const double: Effect.Effect<Double & { readonly openUploads: () => number }, never, Scope.Scope> = Effect.gen(
-  function* () {
-    const bucket = new Bucket()
-    const requests: Array<string> = []
-    const mishaps: Array<Mishap> = []
-    const state = { before: (_method: string, _key: string): void => undefined }
-    const server = createServer((request, response) => {
-      const url = new URL(request.url ?? "/", "http://host")
-      const key = decodeURIComponent(url.pathname.split("/").slice(2).join("/"))
-      requests.push(`${request.method} ${url.pathname}${url.search}`)
-      const mishap = mishaps.shift() ?? "none"
-      if (mishap === "reset") return void request.socket.destroy()
-      bodyOf(request).then(
-        (body) =>
-          happened(mishap, response, () => {
-            state.before(request.method ?? "", key)
-            return bucket.answer(key, url.searchParams, body, request)
-          }),
-        () => response.destroy()
-      )
+export const double: Effect.Effect<Double, never, Scope.Scope> = Effect.gen(function* () {
+  const bucket = new Bucket()
+  const requests: Array<string> = []
+  const mishaps: Array<Mishap> = []
+  let deserted = 0
+  const state = { before: (_method: string, _key: string): void => undefined }
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? "/", "http://host")
+    const key = decodeURIComponent(url.pathname.split("/").slice(2).join("/"))
+    response.once("close", () => {
+      if (!response.writableEnded) deserted++
     })
-    const port = yield* Effect.acquireRelease(
-      Effect.promise(
-        () =>
-          new Promise<number>((resolve) =>
-            server.listen(0, "127.0.0.1", () => {
-              const address = server.address()
-              resolve(typeof address === "object" && address !== null ? address.port : 0)
-            })
-          )
-      ),
-      () =>
-        Effect.promise(() => {
-          server.closeAllConnections()
-          return new Promise((resolve) => server.close(resolve))
-        })
+    requests.push(`${request.method} ${url.pathname}${url.search}`)
+    const mishap = mishaps.shift() ?? "none"
+    if (mishap === "reset") return void request.socket.destroy()
+    bodyOf(request).then(
+      (body) =>
+        happened(mishap, response, () => {
+          state.before(request.method ?? "", key)
+          return bucket.answer(key, url.searchParams, body, request)
+        }),
+      () => response.destroy()
     )
-    return Object.assign(state, {
-      endpoint: `http://127.0.0.1:${port}`,
-      kept: bucket.kept,
-      requests,
-      mishaps,
-      put: (key: string, bytes: Uint8Array, mark?: string) => void bucket.put(key, bytes, mark),
-      openUploads: () => bucket.openUploads
-    })
-  }
-)
+  })
+  const port = yield* Effect.acquireRelease(
+    Effect.promise(
+      () =>
+        new Promise<number>((resolve) =>
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address()
+            resolve(typeof address === "object" && address !== null ? address.port : 0)
+          })
+        )
+    ),
+    () =>
+      Effect.promise(() => {
+        server.closeAllConnections()
+        return new Promise((resolve) => server.close(resolve))
+      })
+  )
+  return Object.assign(state, {
+    endpoint: `http://127.0.0.1:${port}`,
+    kept: bucket.kept,
+    requests,
+    mishaps,
+    put: (key: string, bytes: Uint8Array, mark?: string) => void bucket.put(key, bytes, mark),
+    openUploads: () => bucket.openUploads,
+    deserted: () => deserted
+  })
+})
