@@ -1,12 +1,12 @@
 /** What a directory as a store has to withstand: other processes, dead ones, folders in the way, large directories. */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Stream } from "effect"
-import { afterAll, beforeEach, describe, expect, it } from "vitest"
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest"
 import { faultOf } from "../../adapters/disk/fault.ts"
 import { layer } from "../../adapters/disk/objects.ts"
 import { walk } from "../../adapters/disk/walk.ts"
@@ -14,10 +14,15 @@ import { compareKeys } from "../../messages/keys.ts"
 import { Objects } from "../../runtime/ports/objects.ts"
 
 const scratch = mkdtempSync(join(tmpdir(), "artifacts-disk-"))
+const children = new Set<ChildProcess>()
 let root = ""
 let tests = 0
 beforeEach(() => {
   root = join(scratch, `store-${++tests}`)
+})
+afterEach(() => {
+  for (const child of children) child.kill("SIGKILL")
+  children.clear()
 })
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
@@ -37,6 +42,7 @@ const other = (source: string, ...args: ReadonlyArray<string>) => {
   const child = spawn(process.execPath, ["--input-type=module", "-e", head + source, ...args], {
     stdio: ["ignore", "pipe", "inherit"]
   })
+  children.add(child)
   const ended = new Promise<number | null>((done) => void child.once("exit", done))
   return { child, ended }
 }
