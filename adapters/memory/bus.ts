@@ -9,7 +9,6 @@ interface Listener {
   readonly pattern: string
   readonly heard: (message: Message) => void
   /** False as soon as its scope is closed, even for what is under way. */
-  listening: boolean
 }
 
 const none: Headers = Object.freeze({})
@@ -79,10 +78,7 @@ export const make = Effect.gen(function* () {
   const send = (subject: string, body: Uint8Array, headers: Headers, respond: Message["respond"]): boolean => {
     const match = interest.match(subject)
     const message: Message = { subject, body, headers, respond }
-    const tell = (listener: Listener) =>
-      Queue.offerUnsafe(underWay, () => {
-        if (listener.listening) listener.heard(message)
-      })
+    const tell = (listener: Listener) => Queue.offerUnsafe(underWay, () => listener.heard(message))
     for (const listener of match.each) tell(listener)
     for (const group of match.groups) tell(nextOf(group))
     return match.each.length > 0 || match.groups.length > 0
@@ -142,15 +138,12 @@ export const make = Effect.gen(function* () {
       Effect.acquireRelease(
         Effect.sync(() => {
           if (!isPattern(pattern)) throw new Error(`not a subject to listen to: ${JSON.stringify(pattern)}`)
-          const listener: Listener = { pattern, heard, listening: true }
+          const listener: Listener = { pattern, heard }
           interest.add(pattern, options?.queue, listener)
           return listener
         }),
-        (listener) =>
-          Effect.sync(() => {
-            listener.listening = false
-            interest.remove(pattern, options?.queue, listener)
-          })
+        // What is under way to it is still heard: a request that is dropped is waited for in vain.
+        (listener) => Effect.sync(() => interest.remove(pattern, options?.queue, listener))
       ).pipe(Effect.asVoid),
     publish: (subject, body, headers = none) => {
       mustBeSubject(subject)

@@ -104,7 +104,7 @@ class NatsBus {
     )
   }
 
-  /** What the server had sent before it heard of the end is still heard: a request that nobody hears is waited for in vain. */
+  /** What the server sent before it knew of the end is still heard: a request that is dropped is waited for in vain. */
   #endListening(subscription: Subscription): Effect.Effect<void> {
     return Effect.promise(async () => {
       if (subscription.isClosed() || this.#connection.isClosed()) return

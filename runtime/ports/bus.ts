@@ -32,7 +32,10 @@ export interface Send {
 export class Bus extends Context.Service<
   Bus,
   {
-    /** Listens until the scope closes. When it returns, a message published from anywhere later is heard. */
+    /**
+     * Listens until the scope closes. When it returns, a message published from anywhere later is heard. What was sent before
+     * the end is heard too, if need be a moment after it, so that a request to a listener that goes is answered or refused.
+     */
     readonly subscribe: (
       subject: string,
       heard: (message: Message) => void,

@@ -1,5 +1,5 @@
 /** What every bus has to do, whatever it is made of. */
-import { Cause, Deferred, Effect, Exit, Layer, Logger, ManagedRuntime, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, ManagedRuntime, type Scope } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { Bus, type BusDown, type Message } from "../../runtime/ports/bus.ts"
 
@@ -232,6 +232,26 @@ export const busContract = <E, F = E>(
         expect(heard).toEqual(["while"])
         yield* Effect.scoped(listening)
         expect(heard).toEqual(["while", "while"])
+      }))
+
+    test("leaves nobody waiting for a listener that ended", (at) =>
+      Effect.gen(function* () {
+        const ends: Array<unknown> = []
+        const asking = Effect.gen(function* () {
+          while (!ends.includes("NoResponders"))
+            ends.push(tagOf(yield* Effect.exit(a.request(`${at}.x`, { body: "", timeoutMs }))))
+        })
+        const lines = yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* b.subscribe(`${at}.x`, (message) => message.respond("here"))
+            const all = Array.from({ length: 64 }, () => asking)
+            const started = yield* Effect.forkDetach(Effect.all(all, { concurrency: "unbounded", discard: true }))
+            yield* settled(() => ends.length, 256)
+            return started
+          })
+        )
+        yield* Fiber.await(lines)
+        expect(new Set(ends)).toEqual(new Set(["answered", "NoResponders"]))
       }))
 
     test("goes on after a listener that throws", (at) =>

@@ -9,7 +9,6 @@ import { isPattern, isSubject } from "./subjects.ts"
 
 interface Listener extends Subscription {
   readonly heard: (message: Message) => void
-  isListening: boolean
 }
 
 const roundsPerTurn = 16
@@ -42,7 +41,7 @@ export class Local implements Client {
   }
 
   #listener(subject: string, queue: string | undefined, heard: (message: Message) => void): Listener {
-    return { client: this, sid: "", subject, queue, filtered: false, max: 0, delivered: 0, heard, isListening: true }
+    return { client: this, sid: "", subject, queue, filtered: false, max: 0, delivered: 0, heard }
   }
 
   /** What comes from a socket is heard at once; what comes from this process, a moment later, never within the call. */
@@ -58,7 +57,6 @@ export class Local implements Client {
   }
 
   #hear(listener: Listener, message: Message): void {
-    if (!listener.isListening) return
     try {
       listener.heard(message)
     } catch (defect) {
@@ -107,11 +105,8 @@ export class Local implements Client {
         this.#router.add(listener)
         return listener
       }),
-      (listener) =>
-        Effect.sync(() => {
-          listener.isListening = false
-          this.#router.remove(listener)
-        })
+      // What is under way to it is still heard: a request that is dropped is waited for in vain.
+      (listener) => Effect.sync(() => this.#router.remove(listener))
     ).pipe(Effect.asVoid)
 
   readonly #publish: Bus["Service"]["publish"] = (subject, body, headers) => {
