@@ -1,6 +1,6 @@
 /** A load of commands over NATS by several clients, each of which asks with one id until it is answered. */
 import { readFileSync } from "node:fs"
-import { Context, Effect, Fiber, Layer, type Scope } from "effect"
+import { Context, Effect, Fiber, Layer, Option, type Scope } from "effect"
 import { layer as natsBus } from "../../adapters/nats/bus.ts"
 import { parseCreds, readUserJwt } from "../../adapters/nats/credentials.ts"
 import { inboxPrefixOf } from "../../adapters/nats/permissions.ts"
@@ -29,8 +29,9 @@ export interface Load {
   readonly stop: Effect.Effect<void>
 }
 
-/** Every so many workspaces one is deleted again. */
+/** Every so many workspaces one is deleted again, and one is asked for as soon as it was made. */
 const deleteEvery = 4
+const showEvery = 3
 
 const connected = (servers: ReadonlyArray<string>, file: string, shards: number) =>
   Effect.gen(function* () {
@@ -83,10 +84,20 @@ const say = Effect.fnUntraced(function* (line: Line, command: string, name: stri
   return undefined
 })
 
+/** What was acknowledged to this line is there for its next question, whoever answers it. */
+const show = Effect.fnUntraced(function* ({ client, org, promises }: Line, name: string) {
+  const asked = { verb: "ask", kind: "account", id: org, caller: adminCaller, name: "ShowWorkspace" } as const
+  const answer = yield* client.ask({ ...asked, body: JSON.stringify({ name }) }).pipe(Effect.option)
+  if (Option.isNone(answer)) promises.unanswered.push(`${org} ShowWorkspace ${name}`)
+  else if (!("ok" in answer.value))
+    promises.broken.push(`${org}: ${name} was made, and then: ${JSON.stringify(answer.value)}`)
+})
+
 const write = Effect.fnUntraced(function* (line: Line, paceMs: number, isOver: () => boolean) {
   for (let n = 1; !isOver(); n++) {
     const name = `${line.name}-${n}`
     const isThere = yield* say(line, "CreateWorkspace", name)
+    if (isThere === true && n % showEvery === 0) yield* show(line, name)
     if (isThere === true && n % deleteEvery === 0) yield* say(line, "DeleteWorkspace", name)
     yield* Effect.sleep(paceMs)
   }
