@@ -161,14 +161,15 @@ const make = (objects: typeof Objects.Service, prefix: string): typeof Snapshots
       }
       yield* objects.put(keyOf(folder, snapshot.version), yield* frame(name, snapshot))
     }),
-    latest: Effect.fnUntraced(function* (name: string) {
+    latest: Effect.fnUntraced(function* (name: string, passedOver?: (version: number) => void) {
       const folder = yield* folderOf("latest", name)
       for (let listing = 0; listing < listingsMax; listing++) {
         let gone = false
         for (const version of (yield* versions(folder)).toReversed()) {
           const found = yield* read(name, folder, version)
           if (found === "gone") gone = true
-          else if (found !== "damaged") return found
+          else if (found === "damaged") passedOver?.(version)
+          else return found
         }
         if (!gone) return undefined
       }

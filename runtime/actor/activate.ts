@@ -1,7 +1,8 @@
 /** Brings one actor into memory: its newest snapshot, then what the log holds behind it. */
 import { Effect, Schedule, Stream } from "effect"
 import type { Failure } from "../../messages/envelope.ts"
-import type { Read } from "../ports/journal.ts"
+import { Corrupt, type Read } from "../ports/journal.ts"
+import type { Snapshot } from "../ports/snapshots.ts"
 import type { Batch } from "./batch.ts"
 import type { Cell } from "./cell.ts"
 import { isWhole, type Owned } from "./owned.ts"
@@ -47,15 +48,34 @@ const corrupt = (owned: Owned, position: number, why: string): Failure => ({
 
 const read = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
   cell.reset()
-  const snapshot = yield* owned.snapshots.latest(snapshotName(cell))
-  const isRead = snapshot === undefined || cell.load(snapshot.bytes)
-  if (!isRead) {
-    yield* Effect.logWarning(`${cell.key}: the snapshot is of an older form and is replaced by a replay of the log`)
-    cell.reset()
-  }
-  const tail = yield* tailOf(owned, cell)
-  return replay(owned, cell, tail)
+  let newest = 0
+  const snapshot = yield* owned.snapshots.latest(snapshotName(cell), (damaged) => {
+    newest = Math.max(newest, damaged)
+  })
+  newest = Math.max(newest, snapshot?.version ?? 0)
+  if (snapshot !== undefined) yield* load(owned, cell, snapshot)
+  const failure = replay(owned, cell, yield* tailOf(owned, cell))
+  if (failure !== undefined || cell.version >= newest) return failure
+  // The snapshot was the only place that held this: to begin anew would be to forget what was acknowledged.
+  const why = `the snapshot of version ${newest} cannot be read, and the log behind it ends at version ${cell.version}`
+  return corrupt(owned, owned.actors.head, `${cell.key}: ${why}`)
 })
+
+/** Leaves the actor as new when the snapshot is of no use. */
+const load = Effect.fnUntraced(function* (owned: Owned, cell: Cell, { version, bytes }: Snapshot) {
+  const isRead = yield* Effect.try({
+    try: () => cell.load(bytes),
+    catch: (error) => {
+      const why = `${cell.key}: the snapshot of version ${version} does not load: ${whyOf(error)}`
+      return new Corrupt({ log: owned.journal.nameOf(owned.shard), position: owned.actors.head, why })
+    }
+  })
+  if (isRead) return
+  yield* Effect.logWarning(`${cell.key}: the snapshot is of an older form and is replaced by a replay of the log`)
+  cell.reset()
+})
+
+const whyOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** What the log holds of one actor: kept from the claim, or read again when the actor fell since. */
 const tailOf = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
@@ -85,8 +105,7 @@ const replay = (owned: Owned, cell: Cell, tail: ReadonlyArray<Read>): Failure | 
     try {
       cell.apply(each.entry, tail.length - 1 - index)
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
-      return corrupt(owned, each.position, `${cell.key} version ${version}: ${why}`)
+      return corrupt(owned, each.position, `${cell.key} version ${version}: ${whyOf(error)}`)
     }
   }
   return undefined

@@ -4,6 +4,7 @@ import type { Decider, Obligation } from "../../actors/decider.ts"
 import type { Placed, Position } from "../../messages/entry.ts"
 import { protocol } from "../../messages/protocol.ts"
 import type { Client } from "../client.ts"
+import { keyOf } from "./delivery.ts"
 import { type Kind, kindOf } from "./kind.ts"
 import { meters } from "./meters.ts"
 import type { Owned } from "./owned.ts"
@@ -56,6 +57,8 @@ export class Outbox {
   readonly progress = new Signal()
   /** Actors that have a chain and no fibre that sends it. */
   readonly idle: Array<string> = []
+  /** Entries that could not be asked what they oblige to, until that is reported. */
+  readonly untold: Array<{ readonly position: Position; readonly key: string; readonly error: unknown }> = []
 
   constructor(shard: number, kinds: ReadonlyMap<string, Kind>) {
     this.shard = shard
@@ -78,8 +81,7 @@ export class Outbox {
       this.startAt(position)
       const kind = this.kinds.get(entry.kind)
       if (kind?.oblige === undefined) continue
-      const oblige = kind.oblige
-      const owed = kind.readEvents(entry.events).flatMap((event) => oblige(event, entry.id))
+      const owed = this.owedBy(kind, { position, entry })
       if (owed.length === 0) continue
       this.open.set(position, owed.length)
       for (const [index, obligation] of owed.entries()) this.chain({ position, index, obligation })
@@ -101,8 +103,20 @@ export class Outbox {
     })
   }
 
+  /** One that cannot be told stays open for ever: the log is kept, and what it owes can be told by a better release. */
+  private owedBy(kind: Kind, { position, entry }: Placed): ReadonlyArray<Obligation> {
+    try {
+      return kind.readEvents(entry.events).flatMap((event) => kind.oblige?.(event, entry.id) ?? [])
+    } catch (error) {
+      this.open.set(position, 1)
+      this.untold.push({ position, key: keyOf(entry.kind, entry.id), error })
+      this.owing.set()
+      return []
+    }
+  }
+
   private chain(owed: Owed): void {
-    const key = `${owed.obligation.kind}/${owed.obligation.id}`
+    const key = keyOf(owed.obligation.kind, owed.obligation.id)
     const chain = this.chains.get(key)
     if (chain !== undefined) {
       chain.push(owed)
@@ -151,6 +165,8 @@ const sendOne = Effect.fnUntraced(function* (shard: number, { position, index, o
 export const sendOwed = Effect.fnUntraced(function* (outbox: Outbox, client: Client, scope: Scope.Scope) {
   for (;;) {
     yield* outbox.owing.wait
+    for (const { position, key, error } of outbox.untold.splice(0))
+      yield* Effect.logError(`what ${key} owes others for position ${position} cannot be told`, error)
     for (let key = outbox.idle.shift(); key !== undefined; key = outbox.idle.shift())
       yield* Effect.forkIn(outbox.send(key, client), scope)
   }

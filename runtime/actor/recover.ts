@@ -36,7 +36,12 @@ export const recover = Effect.fnUntraced(function* (
   }
 ) {
   const dues = new Dues()
-  const checkpoint = yield* ports.snapshots.latest(checkpointName(shard))
+  const damaged: Array<number> = []
+  const checkpoint = yield* ports.snapshots.latest(checkpointName(shard), (position) => damaged.push(position))
+  if (damaged.length > 0)
+    yield* Effect.logError(
+      `the checkpoint of shard ${shard} at position ${damaged[0]} is damaged: timers that the log does not tell of are lost`
+    )
   if (checkpoint !== undefined) {
     const saved = JSON.parse(Buffer.from(checkpoint.bytes).toString()) as ShardCheckpoint
     for (const [key, at] of saved.dues) dues.set(key, at)

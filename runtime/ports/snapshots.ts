@@ -12,8 +12,14 @@ export class Snapshots extends Context.Service<
   {
     /** Keeps it beside every other version: an owner that was deposed can add an old one, never hide a newer one. */
     readonly save: (name: string, snapshot: Snapshot) => Effect.Effect<void, StoreFailed>
-    /** The newest whole one; a damaged one is passed over for the one before it, and counted. */
-    readonly latest: (name: string) => Effect.Effect<Snapshot | undefined, StoreFailed>
+    /**
+     * The newest whole one; a damaged one is passed over for the one before it, and counted. The asker is told of its
+     * version: when the log does not reach as far, something is lost.
+     */
+    readonly latest: (
+      name: string,
+      passedOver?: (version: number) => void
+    ) => Effect.Effect<Snapshot | undefined, StoreFailed>
     /** Removes versions older than this one. */
     readonly prune: (name: string, before: number) => Effect.Effect<void, StoreFailed>
   }
