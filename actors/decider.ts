@@ -8,6 +8,8 @@ export interface Context {
   readonly commandId: string
   /** Milliseconds since the epoch; never less than in the entry before. */
   readonly at: number
+  /** The version of the actor that a command makes if it is accepted, or that a query sees. */
+  readonly version: number
 }
 
 export type Decision<Reply, Refusal, Event> =
@@ -48,6 +50,8 @@ export interface Decider<State, P extends AnyProtocol> {
   ) => { readonly reply: unknown } | { readonly refused: RefusalOf<P> }
   readonly save: (state: State) => Uint8Array
   readonly load: (bytes: Uint8Array, id: string) => State
+  /** Others may take the whole state and hear every entry: what a replica elsewhere is made of. */
+  readonly followed?: true
   /** When this state wants a `Tick`, in milliseconds since the epoch. */
   readonly due?: (state: State) => number | undefined
   /** What an event of this actor obliges others to do. */

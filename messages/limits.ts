@@ -33,3 +33,7 @@ export const attemptMs = 5_000
 /** Workspaces and keys of one account; their registry is one actor's state and has to stay small enough to hold. */
 export const accountWorkspacesMax = 100_000
 export const accountKeysMax = 10_000
+
+/** A mount shows a sign of life this often; five of them may be missed before its session expires. */
+export const heartbeatMs = 12_000
+export const sessionMs = 60_000

@@ -31,14 +31,22 @@ export const answer = (
     case "ShowOrganisation":
       return { reply: { organisation: organisation(state) } }
     case "ListKeys": {
-      const { items, more } = pageOf([...state.keys.values()].map((key) => key.info), (key) => key.key, query)
+      const { items, more } = pageOf(
+        [...state.keys.values()].map((key) => key.info),
+        (key) => key.key,
+        query
+      )
       return { reply: { keys: items, more } }
     }
     case "KeyVerifier":
       return verifierOf(state, query.key, context.caller)
     case "ListWorkspaces": {
       const from = query.deleted === true ? state.deleted : state.workspaces
-      const { items, more } = pageOf([...from.values()], (each) => (query.deleted === true ? each.id : each.name), query)
+      const { items, more } = pageOf(
+        [...from.values()],
+        (each) => (query.deleted === true ? each.id : each.name),
+        query
+      )
       return { reply: { workspaces: items, more } }
     }
     case "ShowWorkspace": {

@@ -42,6 +42,7 @@ export class Batch {
       const entry = this.entries[index] as Entry
       if (behind !== undefined && behind.from === undefined && entry.version > behind.version)
         behind.from = positions[index]
+      cell.recent?.add(positions[index] ?? 0, entry)
       if (cell.batch === this) cell.batch = undefined
     }
     for (const { delivery, text } of this.answers) delivery.answer(mayAnswer ? text : lost)

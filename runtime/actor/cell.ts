@@ -6,6 +6,7 @@ import { windowAnswersMax } from "../../messages/limits.ts"
 import type { Batch } from "./batch.ts"
 import type { Delivery } from "./delivery.ts"
 import type { Kind } from "./kind.ts"
+import { Recent } from "./recent.ts"
 import { outboxCaller, type SavedWindow, Window } from "./window.ts"
 
 /** `waking`: its state is being read. `stopped`: it cannot be, for the reason in `failure`. */
@@ -32,6 +33,10 @@ export class Cell {
   batch: Batch | undefined
   /** While a snapshot is being stored: the first position committed behind it. */
   behindSnapshot: { readonly version: number; from: Position | undefined } | undefined
+  /** Of a kind that is followed: what followers may ask for again. */
+  recent: Recent | undefined
+  /** The state as it was last given to a follower, who takes it in parts. */
+  handedOut: { readonly version: number; readonly bytes: Uint8Array } | undefined
   usedAt = 0
 
   constructor(kind: Kind, id: string, key: string) {
@@ -48,6 +53,13 @@ export class Cell {
     this.at = 0
     this.due = 0
     this.window = new Window()
+    this.recent = undefined
+    this.handedOut = undefined
+  }
+
+  /** Its state is whole: from here on, followers can be told what was committed. */
+  begin(): void {
+    if (this.kind.followed) this.recent = new Recent(this.version)
   }
 
   /**

@@ -22,6 +22,7 @@ export interface Kind {
   readonly answer: (state: Any, query: Any, context: Omit<Context, "commandId">) => Any
   readonly save: (state: Any) => Uint8Array
   readonly load: (bytes: Uint8Array, id: string) => Any
+  readonly followed: boolean
   readonly due: (state: Any) => number
   readonly oblige: ((event: Any, id: string) => ReadonlyArray<Obligation>) | undefined
 }
@@ -75,6 +76,7 @@ export const kindOf = <State, P extends AnyProtocol>(decider: Decider<State, P>)
     answer: decider.answer,
     save: decider.save,
     load: decider.load,
+    followed: decider.followed === true,
     due: (state) => decider.due?.(state) ?? 0,
     oblige: decider.oblige as Kind["oblige"]
   }

@@ -16,6 +16,7 @@ import { meters } from "./meters.ts"
 import { Outbox, outboxKind, recordProgress, resumeOutbox, sendOwed } from "./outbox.ts"
 import { entryText, type Owned, type Settings } from "./owned.ts"
 import { Pipeline, released } from "./pipeline.ts"
+import { publishedText } from "./recent.ts"
 import { type Recovered, recover } from "./recover.ts"
 import { Shard } from "./shard.ts"
 import { Signal } from "./signal.ts"
@@ -131,7 +132,7 @@ const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Par
       recovered.dues.set(`${entry.kind}/${entry.id}`, entry.due)
       if (entry.due > 0) bell.duesChanged.set()
       if (entry.kind !== outboxKind.name)
-        ports.bus.publish(eventsSubject(entry.kind, shard, entry.id), eventsText(position, entry))
+        ports.bus.publish(eventsSubject(entry.kind, shard, entry.id), publishedText(position, entry))
     }
     outbox.committed(placed)
   }
@@ -148,7 +149,3 @@ const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Par
     refused: meters.refused
   })
 }
-
-const eventsText = (position: number, entry: Placed["entry"]): string =>
-  `{"version":${entry.version},"position":${position},"at":${entry.at},"caller":"${entry.caller}",` +
-  `"cause":${JSON.stringify(entry.cause)},"events":${entry.events}}`

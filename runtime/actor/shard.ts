@@ -13,6 +13,7 @@ import { entryBytes } from "../journal/frame.ts"
 import { Batch } from "./batch.ts"
 import { Cell } from "./cell.ts"
 import { type Delivery, failedText, keyOf, okText, refusedText } from "./delivery.ts"
+import { isFollowing, tellFollower } from "./followers.ts"
 import type { Kind } from "./kind.ts"
 
 /** What a shard tells its surroundings, and asks of them. */
@@ -83,6 +84,7 @@ export class Shard {
   activated(cell: Cell, failure?: Failure): void {
     if (this.cells.get(cell.key) !== cell) return
     cell.stage = failure === undefined ? "live" : "stopped"
+    if (failure === undefined) cell.begin()
     cell.failure = failure
     cell.usedAt = this.around.now()
     if (failure?._tag === "Unavailable") this.dismiss(cell, failure)
@@ -123,8 +125,9 @@ export class Shard {
       placed.push({ position, entry })
     }
     this.head = positions.at(-1) ?? this.head
-    batch.commit(positions, this.around.mayAnswer(), this.lostText)
+    // Published before it is answered: who hears both from one connection knows the change when the answer comes.
     this.around.committed(placed, batch)
+    batch.commit(positions, this.around.mayAnswer(), this.lostText)
   }
 
   /** The shard is not ours any more, or not known to be: everybody who waits is told to ask again. */
@@ -185,9 +188,13 @@ export class Shard {
   }
 
   private answer(cell: Cell, delivery: Delivery, now: number): void {
+    if (cell.kind.followed && isFollowing(delivery.name))
+      return this.release(cell, delivery, tellFollower(cell, delivery))
     const read = cell.kind.readQuery(delivery.name, delivery.body)
     if ("why" in read) return this.fail(delivery, { _tag: "Malformed", why: read.why })
-    const answered = cell.kind.answer(cell.state, read.value, { id: cell.id, caller: delivery.caller, at: now })
+    const { caller } = delivery
+    const context = { id: cell.id, caller, at: now, version: cell.version }
+    const answered = cell.kind.answer(cell.state, read.value, context)
     if ("refused" in answered) this.refuse(cell, delivery, answered.refused)
     else this.release(cell, delivery, okText(JSON.stringify(answered.reply)))
   }
@@ -199,7 +206,7 @@ export class Shard {
     const read = readCommand(cell.kind, delivery)
     if ("why" in read) return this.fail(delivery, { _tag: "Malformed", why: read.why })
     const at = Math.max(now, cell.at)
-    const context = { id: cell.id, caller, commandId, at }
+    const context = { id: cell.id, caller, commandId, at, version: cell.version + 1 }
     const decision: Decision<unknown, { readonly _tag: string }, unknown> = cell.kind.decide(
       cell.state,
       read.value,

@@ -105,6 +105,7 @@ export const bankDecider: Decider<Balance, Bank> = {
   answer: (state) => ({ reply: seen(state) }),
   save: (state) => Buffer.from(JSON.stringify(state)),
   load: (bytes) => JSON.parse(Buffer.from(bytes).toString()),
+  followed: true,
   due: (state) => (state.until > 0 ? state.until : undefined),
   oblige: (event) =>
     event._tag === "Sent"

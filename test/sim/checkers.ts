@@ -198,6 +198,21 @@ export const isMoneyKept = (lives: ReadonlyMap<string, Life>): Violation => {
   return held === paidIn ? undefined : `${paidIn} were paid in, and ${held} are held`
 }
 
+/** Whoever follows an actor from outside came through no state that the log does not give at that version. */
+export const isReplicaTrue = (
+  lives: ReadonlyMap<string, Life>,
+  replicas: ReadonlyMap<string, ReadonlyMap<number, Balance>>
+): Violation =>
+  firstOf(replicas, ([key, states]) =>
+    firstOf(states, ([version, state]) => {
+      const truth = JSON.stringify(lives.get(key)?.balances[version] ?? bankDecider.initial(""))
+      const folded = JSON.stringify(state)
+      return truth === folded
+        ? undefined
+        : `the replica of ${key} held ${folded} at ${version}, and the log says ${truth}`
+    })
+  )
+
 /** No two workspaces ever had one id, and no two living ones a name. */
 export const isRegistrySound = (lives: ReadonlyMap<string, Life>): Violation => {
   const life = lives.get("account/org")

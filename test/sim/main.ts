@@ -30,6 +30,7 @@ const toReach = [
   "registry lostAck",
   "repeated",
   "snapshots wiped",
+  "state taken",
   "taken over",
   "timer fired",
   "truncated"

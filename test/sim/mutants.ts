@@ -145,6 +145,18 @@ const mutants: ReadonlyArray<Mutant> = [
     to: "if (behind.version > 0) owned.actors.dirty.delete(cell.key)"
   },
   {
+    name: "a follower does not ask for what it missed",
+    file: "runtime/follow.ts",
+    from: "if (next < fresh.length) this.gap.set()",
+    to: "if (next < fresh.length) { this.version = (fresh.at(-1) as Published).version; this.fold.apply(fresh) }"
+  },
+  {
+    name: "a follower is told what is not committed",
+    file: "runtime/actor/shard.ts",
+    from: "return this.release(cell, delivery, tellFollower(cell, delivery))",
+    to: "return delivery.answer(tellFollower(cell, delivery))"
+  },
+  {
     name: "replies in the order of acknowledgement",
     file: "runtime/actor/pipeline.ts",
     from: "if (at === undefined) break",

@@ -1,5 +1,5 @@
 /** One world from its plan: nodes and clients under faults, then a healed world in which everything is answered, then the checks. */
-import { Clock, Context, Effect, Fiber, Layer, Stream } from "effect"
+import { Clock, Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { accountDecider } from "../../actors/account/account.ts"
 import { layer as memoryJournal } from "../../adapters/memory/journal.ts"
 import { make as memoryObjects } from "../../adapters/memory/objects.ts"
@@ -9,15 +9,17 @@ import { Logs } from "../../adapters/world/journal.ts"
 import { faultyObjects } from "../../adapters/world/objects.ts"
 import { faultyRegistry } from "../../adapters/world/registry.ts"
 import { type Life, Weather } from "../../adapters/world/weather.ts"
+import type { EventOf } from "../../messages/protocol.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
 import { client } from "../../runtime/client.ts"
+import { type Fold, type Followed, follow } from "../../runtime/follow.ts"
 import { leased } from "../../runtime/placement/leased.ts"
 import { Journal } from "../../runtime/ports/journal.ts"
 import { Objects } from "../../runtime/ports/objects.ts"
 import { Registry } from "../../runtime/ports/registry.ts"
 import { Snapshots } from "../../runtime/ports/snapshots.ts"
 import { layer as snapshotsLayer } from "../../runtime/snapshots.ts"
-import { bankKind } from "./bank.ts"
+import { type Balance, type Bank, bankDecider, bankKind } from "./bank.ts"
 import * as checkers from "./checkers.ts"
 import type { Asked } from "./history.ts"
 import type { Op, Plan, Step } from "./plan.ts"
@@ -52,6 +54,9 @@ interface Ground {
   readonly objects: Objects["Service"]
   readonly registry: Registry["Service"]
   readonly history: Array<Asked>
+  /** Every state that each replica came through, by version. */
+  readonly replicas: Map<string, Map<number, Balance>>
+  readonly followers: Map<string, Followed>
 }
 
 const groundOf = Effect.fnUntraced(function* (plan: Plan) {
@@ -66,7 +71,9 @@ const groundOf = Effect.fnUntraced(function* (plan: Plan) {
     logs: new Logs(journal, weather, plan),
     objects: memoryObjects(),
     registry,
-    history: []
+    history: [],
+    replicas: new Map(),
+    followers: new Map()
   }
   return ground
 })
@@ -198,6 +205,36 @@ const wipe = Effect.fnUntraced(function* ({ objects, weather }: Ground) {
   )
 })
 
+/** Folds what it hears of one bank from outside, and keeps every state it came through. */
+const replica = Effect.fnUntraced(function* (ground: Ground, id: string) {
+  const life: Life = { name: `r-${id}`, alive: true }
+  const bus = ground.network.attach(life)
+  const { shards } = ground.plan.settings
+  const target = { kind: "bank", id, caller: "replica", shards }
+  const states = new Map<number, Balance>()
+  ground.replicas.set(`bank/${id}`, states)
+  let state = bankDecider.initial(id)
+  const fold: Fold = {
+    load: (bytes, version) => {
+      state = bankDecider.load(bytes, id)
+      states.set(version, { ...state })
+      ground.weather.reach("state taken")
+    },
+    apply: (entries) => {
+      for (const { version, at, events } of entries) {
+        for (const event of events) state = bankDecider.evolve(state, event as EventOf<Bank>, at)
+        states.set(version, { ...state })
+      }
+    }
+  }
+  const followed = yield* follow(bus, client(bus, shards), target, fold).pipe(
+    Effect.retry(Schedule.spaced("100 millis")),
+    Effect.orDie
+  )
+  ground.followers.set(`bank/${id}`, followed)
+  return yield* Effect.never
+}, Effect.scoped)
+
 /** The healed world: nobody is refused for want of an owner, and everybody agrees with the log. */
 const settle = Effect.fnUntraced(function* (ground: Ground) {
   const life: Life = { name: "last", alive: true }
@@ -227,6 +264,7 @@ const program = Effect.fnUntraced(function* (plan: Plan, world: World) {
   const hosts = Array.from({ length: plan.nodes }, (_, index) => new Host(ground, index, fork))
   for (const host of hosts) host.start()
   trouble(ground, hosts, world, (effect) => void fork(effect))
+  for (const id of ["b0", "b1"]) fork(replica(ground, id))
   const clients = plan.clients.map((steps, index) => fork(actor(ground, index, steps)))
   for (const fiber of clients) yield* Fiber.join(fiber)
   ground.weather.heal()
@@ -262,6 +300,7 @@ const check = (ground: Ground): string | undefined => {
     checkers.isLinear(lives, history) ??
     checkers.isInOrder(lives, history) ??
     checkers.isMoneyKept(lives) ??
+    checkers.isReplicaTrue(lives, ground.replicas) ??
     checkers.isRegistrySound(lives)
   )
 }

@@ -1,0 +1,63 @@
+/** Two queries that every followed kind answers: its whole state in parts, and the entries behind a version. */
+import { messageBytesMax } from "../../messages/limits.ts"
+import type { Cell } from "./cell.ts"
+import { type Delivery, failedText, okText } from "./delivery.ts"
+
+/** What base64 and the answer around it leave of one message. */
+const partBytes = Math.floor(((messageBytesMax - 16 * 1024) * 3) / 4)
+
+/** What entries may take of one message. */
+const sinceBytes = messageBytesMax - 16 * 1024
+
+export const isFollowing = (name: string): boolean => name === "State" || name === "Since"
+
+export const tellFollower = (cell: Cell, delivery: Delivery): string => {
+  const asked = parse(delivery.body)
+  if (asked === undefined) return failedText({ _tag: "Malformed", why: `${delivery.name}: the body is not an object` })
+  return delivery.name === "State" ? state(cell, asked) : since(cell, asked)
+}
+
+interface Asked {
+  readonly version?: unknown
+  readonly part?: unknown
+}
+
+const parse = (body: string): Asked | undefined => {
+  try {
+    const asked: unknown = JSON.parse(body === "" ? "{}" : body)
+    return typeof asked === "object" && asked !== null ? asked : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isNatural = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+/** Later parts are of the version that the first was of, or of a newer one when that is gone: the follower begins again. */
+const state = (cell: Cell, { part = 0, version }: Asked): string => {
+  if (!isNatural(part)) return failedText({ _tag: "Malformed", why: "State: part is a number from 0 on" })
+  const kept = cell.handedOut
+  const isKept = kept !== undefined && (part > 0 ? kept.version === version : kept.version === cell.version)
+  const out = isKept ? kept : { version: cell.version, bytes: cell.kind.save(cell.state) }
+  cell.handedOut = out
+  const parts = Math.max(1, Math.ceil(out.bytes.length / partBytes))
+  if (part >= parts) return failedText({ _tag: "Malformed", why: `State: there are ${parts} parts` })
+  const bytes = Buffer.from(
+    out.bytes.buffer,
+    out.bytes.byteOffset + part * partBytes,
+    partLength(out.bytes.length, part)
+  )
+  return okText(`{"version":${out.version},"parts":${parts},"bytes":"${bytes.toString("base64")}"}`)
+}
+
+const partLength = (bytes: number, part: number): number => Math.min(partBytes, bytes - part * partBytes)
+
+const since = (cell: Cell, { version }: Asked): string => {
+  if (!isNatural(version)) return failedText({ _tag: "Malformed", why: "Since: version is a number from 0 on" })
+  // What is decided and not committed is not told: `last` is the newest that nobody can take back.
+  const last = cell.recent?.last ?? cell.version
+  const entries = cell.recent?.since(version, sinceBytes)
+  return okText(
+    entries === undefined ? `{"version":${last},"forgotten":true}` : `{"version":${last},"entries":${entries}}`
+  )
+}

@@ -1,0 +1,208 @@
+/** Follows one actor from outside: its whole state once, then every committed entry, in order and without a gap. */
+import { Clock, Effect, Schema } from "effect"
+import { eventsSubject, shardOf } from "../messages/subjects.ts"
+import { Signal } from "./actor/signal.ts"
+import type { Client, Unanswered } from "./client.ts"
+import type { Bus, BusDown } from "./ports/bus.ts"
+
+/** An entry as it is published: the events are those of the actor's protocol. */
+export interface Published {
+  readonly version: number
+  readonly position: number
+  readonly at: number
+  readonly caller: string
+  readonly cause: string
+  readonly events: ReadonlyArray<unknown>
+}
+
+/** The actor does not let itself be followed, or this caller may not ask. */
+export class NotFollowed extends Schema.TaggedError<NotFollowed>()("NotFollowed", {
+  actor: Schema.String,
+  why: Schema.String
+}) {}
+
+/** What a follower does with what it hears. Both are called in order, and never at the same time. */
+export interface Fold {
+  /** Forgets everything and starts from this state. */
+  readonly load: (state: Uint8Array, version: number) => void
+  readonly apply: (entries: ReadonlyArray<Published>) => void
+  /** The tail is known to be complete up to now, or is not any more. */
+  readonly live?: (isLive: boolean) => void
+}
+
+export interface Followed {
+  /** The version up to which the fold has come. */
+  readonly version: () => number
+  /** Milliseconds since the tail was last known to be complete. */
+  readonly lagMs: () => number
+  /** Ends when the fold has come to this version. */
+  readonly reached: (version: number) => Effect.Effect<void>
+}
+
+/** How often an idle tail is compared with the actor. A message that was lost is noticed after so long at the latest. */
+const checkEveryMs = 2_000
+/** Past this the tail counts as lost, and what is folded may be old. */
+const lostAfterMs = 6_000
+
+interface Target {
+  readonly kind: string
+  readonly id: string
+  readonly caller: string
+  readonly shards: number
+}
+
+class Tail {
+  version = 0
+  isLoaded = false
+  checkedAt = 0
+  isLive = false
+  private early: Array<Published> = []
+  private waiting: Array<{ readonly version: number; readonly wake: () => void }> = []
+  readonly gap = new Signal()
+  private readonly fold: Fold
+
+  constructor(fold: Fold) {
+    this.fold = fold
+  }
+
+  load(state: Uint8Array, version: number): void {
+    this.fold.load(state, version)
+    this.version = version
+    this.isLoaded = true
+    const early = this.early
+    this.early = []
+    this.hear(early)
+    this.wake()
+  }
+
+  /** Takes entries in any order and any number of times; what is missing in front of them is asked for. */
+  hear(entries: ReadonlyArray<Published>): void {
+    if (!this.isLoaded) {
+      this.early.push(...entries)
+      return
+    }
+    const fresh = entries.filter((entry) => entry.version > this.version)
+    let next = 0
+    while (next < fresh.length && (fresh[next] as Published).version === this.version + 1 + next) next += 1
+    if (next > 0) {
+      this.version += next
+      this.fold.apply(fresh.slice(0, next))
+      this.wake()
+    }
+    if (next < fresh.length) this.gap.set()
+  }
+
+  checked(now: number): void {
+    this.checkedAt = now
+    this.setLive(true)
+  }
+
+  setLive(isLive: boolean): void {
+    if (isLive === this.isLive) return
+    this.isLive = isLive
+    this.fold.live?.(isLive)
+  }
+
+  reached(version: number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.isLoaded && this.version >= version) {
+        resume(Effect.void)
+        return
+      }
+      const waiter = { version, wake: () => resume(Effect.void) }
+      this.waiting.push(waiter)
+      // What is waited for may have been lost on its way.
+      this.gap.set()
+      return Effect.sync(() => {
+        this.waiting = this.waiting.filter((each) => each !== waiter)
+      })
+    })
+  }
+
+  private wake(): void {
+    const ready = this.waiting.filter(({ version }) => version <= this.version)
+    if (ready.length === 0) return
+    this.waiting = this.waiting.filter(({ version }) => version > this.version)
+    for (const { wake } of ready) wake()
+  }
+}
+
+/** Returns once the state is loaded, and follows for as long as the scope lasts. */
+export const follow = Effect.fnUntraced(function* (bus: Bus["Service"], client: Client, target: Target, fold: Fold) {
+  const { kind, id, shards } = target
+  const clock = yield* Clock.Clock
+  const tail = new Tail(fold)
+  const decoder = new TextDecoder()
+  yield* bus.subscribe(eventsSubject(kind, shardOf(kind, id, shards), id), (message) =>
+    tail.hear([JSON.parse(decoder.decode(message.body)) as Published])
+  )
+  yield* loadState(client, target, tail)
+  tail.checked(yield* Clock.currentTimeMillis)
+  const check = Effect.gen(function* () {
+    for (;;) {
+      yield* Effect.raceFirst(Effect.sleep(checkEveryMs), tail.gap.wait)
+      yield* catchUp(client, target, tail).pipe(
+        Effect.catch((error) => Effect.logWarning(`${kind}/${id} cannot be followed at the moment`, error))
+      )
+      const now = yield* Clock.currentTimeMillis
+      if (now - tail.checkedAt > lostAfterMs) tail.setLive(false)
+    }
+  })
+  yield* Effect.forkScoped(check)
+  return {
+    version: () => tail.version,
+    lagMs: () => clock.currentTimeMillisUnsafe() - tail.checkedAt,
+    reached: (version) => tail.reached(version)
+  } satisfies Followed
+})
+
+const ask = Effect.fnUntraced(function* (client: Client, target: Target, name: string, fields: object) {
+  const { kind, id, caller } = target
+  const answer = yield* client.ask({ verb: "ask", kind, id, caller, name, body: JSON.stringify(fields) })
+  if ("ok" in answer) return answer.ok
+  const why = JSON.stringify("refused" in answer ? answer.refused : answer.failed)
+  return yield* new NotFollowed({ actor: `${kind}/${id}`, why })
+})
+
+interface StatePart {
+  readonly version: number
+  readonly parts: number
+  readonly bytes: string
+}
+
+/** A large state comes in parts; when the actor has put it away in between, the whole is asked for again. */
+const loadState = Effect.fnUntraced(function* (client: Client, target: Target, tail: Tail) {
+  for (;;) {
+    const first = (yield* ask(client, target, "State", { part: 0 })) as StatePart
+    const parts = [Buffer.from(first.bytes, "base64")]
+    while (parts.length < first.parts) {
+      const next = (yield* ask(client, target, "State", { part: parts.length, version: first.version })) as StatePart
+      if (next.version !== first.version) break
+      parts.push(Buffer.from(next.bytes, "base64"))
+    }
+    if (parts.length < first.parts) continue
+    tail.load(Buffer.concat(parts), first.version)
+    return
+  }
+})
+
+interface Since {
+  readonly forgotten?: boolean
+  readonly entries?: ReadonlyArray<Published>
+  readonly version: number
+}
+
+/** Asks for what is missing, until there is nothing more. */
+const catchUp = Effect.fnUntraced(function* (client: Client, target: Target, tail: Tail) {
+  for (;;) {
+    const asked = yield* Clock.currentTimeMillis
+    const since = (yield* ask(client, target, "Since", { version: tail.version })) as Since
+    if (since.forgotten === true) yield* loadState(client, target, tail)
+    else tail.hear(since.entries ?? [])
+    if (tail.version < since.version) continue
+    tail.checked(asked)
+    return
+  }
+})
+
+export type FollowFailed = NotFollowed | Unanswered | BusDown
