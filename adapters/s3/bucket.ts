@@ -138,7 +138,10 @@ export const openBucket = (place: S3Place, settings: S3Settings): Effect.Effect<
     )
     const where = yield* Effect.tryPromise({
       try: () => resolveWhere(client, place),
-      catch: (cause) => new StoreRefused({ operation: "open", key: placeOf(place), why: message(cause) })
+      catch: (cause) => {
+        const hint = place.region === undefined ? " (the parameter region of the URL names one, or AWS_REGION)" : ""
+        return new StoreRefused({ operation: "open", key: placeOf(place), why: `${message(cause)}${hint}` })
+      }
     })
     const pool = yield* Effect.acquireRelease(
       Effect.sync(() => openPool(where, limits)),
