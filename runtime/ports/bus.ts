@@ -33,8 +33,8 @@ export class Bus extends Context.Service<
   Bus,
   {
     /**
-     * Listens until the scope closes. When it returns, a message published from anywhere later is heard. What was sent before
-     * the end is heard too, if need be a moment after it, so that a request to a listener that goes is answered or refused.
+     * Listens until the scope closes. When it returns, a message published from anywhere later is heard. What was sent
+     * before the end is heard too, a moment after it if need be: a request to a listener that goes is never just dropped.
      */
     readonly subscribe: (
       subject: string,
