@@ -24,13 +24,19 @@ export interface Options {
   /** Servers and credentials. The journal has a connection of its own, so that replays do not hold up requests. */
   readonly connection: NodeConnectionOptions
   readonly replicas: 1 | 3
-  /** Frames under way at once for one shard: past some tens the stream's leader is busy anyway. */
+  /**
+   * Appends worth having under way at once: while one is acknowledged the next is on its way already. With more of them
+   * each would carry less, and it is the messages that cost the servers their time, not the entries in them.
+   */
   readonly window?: number
   /** Set when the operator says that the servers run with `sync_interval: always`, which clients mostly cannot see. */
   readonly syncAlways?: boolean
 }
 
-const windowDefault = 16
+const windowDefault = 2
+
+/** The frames of a large append travel together, so far as the servers can be expected to hold them. */
+const framesMax = 16
 
 /** How long one attempt at a claim waits for its acknowledgement. */
 const claimMs = 2_000
@@ -88,7 +94,7 @@ class Logs {
       epoch,
       log: this.nameOf(shard),
       shard,
-      window: this.options.window ?? windowDefault
+      window: Math.max(framesMax, this.options.window ?? windowDefault)
     })
     this.#lines.get(shard)?.retire(epoch)
     this.#lines.set(shard, line)

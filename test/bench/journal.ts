@@ -35,31 +35,34 @@ const line = (bench: string, ours: number, baseline: string, theirs: number): vo
   )
 }
 
-/** Commands that wait for their answers before they come again, behind one writer that packs what has gathered. */
-const packed = Effect.fnUntraced(function* (log: ClaimedLog, window: number) {
-  const began = performance.now()
-  const isOver = () => performance.now() - began > seconds * 1000
-  let waiting = commands
-  let done = 0
-  const writer = Effect.gen(function* () {
-    while (!isOver()) {
-      if (waiting === 0) {
-        yield* Effect.sleep(0)
-        continue
+/** Commands that come again as soon as they are answered, behind one writer that packs what has gathered. */
+const packed = (log: ClaimedLog, window: number): Effect.Effect<number> =>
+  Effect.callback((resume) => {
+    const began = performance.now()
+    let waiting = commands
+    let underWay = 0
+    let done = 0
+    const turn = (): void => {
+      const elapsed = performance.now() - began
+      if (elapsed > seconds * 1000) {
+        if (underWay === 0) resume(Effect.succeed(done / (elapsed / 1000)))
+        return
       }
-      const entries = Array.from({ length: waiting }, (_, index) => entryOf(done + index))
-      waiting = 0
-      yield* Effect.flatten(log.append(entries))
-      done += entries.length
-      waiting += entries.length
+      while (underWay < window && waiting > 0) {
+        const entries = Array.from({ length: waiting }, (_, index) => entryOf(done + index))
+        waiting = 0
+        underWay += 1
+        Effect.runFork(Effect.flatten(log.append(entries))).addObserver((exit) => {
+          if (exit._tag === "Failure") throw new Error(`an append failed: ${String(exit.cause)}`)
+          underWay -= 1
+          done += entries.length
+          waiting += entries.length
+          turn()
+        })
+      }
     }
+    turn()
   })
-  yield* Effect.all(
-    Array.from({ length: window }, () => writer),
-    { concurrency: "unbounded" }
-  )
-  return done / ((performance.now() - began) / 1000)
-})
 
 const replayed = Effect.fnUntraced(function* (journal: Journal["Service"], shard: number) {
   const began = performance.now()
@@ -158,7 +161,7 @@ const replicated = (replicas: 1 | 3, servers: ReadonlyArray<string>) =>
     )
     const journal = yield* journalOf(JetStream.layer({ connection: { servers: [...servers] }, replicas }))
     const theirs = yield* Effect.promise(() => plainStream(connection, replicas))
-    const ours = yield* packed(yield* journal.claim(0, "bench"), 2)
+    const ours = yield* packed(yield* journal.claim(0, "bench"), journal.window)
     const sync = "sync_interval always"
     line(`${name}: commands/s, ${commands} waiting, ${sync}`, ours, "one message for each command, pipelined", theirs)
     const { rate } = yield* replayed(journal, 0)
