@@ -2,6 +2,7 @@
 import { Effect, Schema, type Scope } from "effect"
 import type { Decider, Obligation } from "../../actors/decider.ts"
 import type { Placed, Position } from "../../messages/entry.ts"
+import { tokenPattern } from "../../messages/ids.ts"
 import { protocol } from "../../messages/protocol.ts"
 import type { Client } from "../client.ts"
 import { keyOf } from "./delivery.ts"
@@ -150,6 +151,8 @@ const sendOne = Effect.fnUntraced(function* (shard: number, { position, index, o
     body: JSON.stringify(fields),
     commandId: outboxId(shard, position, index)
   }
+  if (![ask.kind, ask.id, ask.name].every((token) => tokenPattern.test(token)))
+    return yield* Effect.logError(`${ask.commandId}: ${ask.kind}/${ask.id} ${ask.name} is nobody's address: given up`)
   meters.owed(1)
   for (;;) {
     const answer = yield* client.ask(ask).pipe(Effect.catch((error) => Effect.as(Effect.logWarning(error), undefined)))

@@ -38,6 +38,9 @@ export const bankLike = (changes: Partial<Decider<Balance, Bank>> = {}): Kind =>
 /** Nothing is done in the background unless a test asks for it. */
 export const quiet: Settings = { ...settings, shards: 1, checkpointEveryMs: 10_000_000_000, outboxRecordMs: 10 }
 
+/** Far more than any of these tests takes: one that waits for what never comes ends soon. */
+const stepsMax = 300_000
+
 /** Runs a test in a world: its time is nobody's, and moves on when everybody waits. */
 export const inWorld = <A, E>(test: (ground: Ground) => Effect.Effect<A, E, Scope.Scope>, seed = 7): A => {
   const logged: Array<Logged> = []
@@ -50,7 +53,7 @@ export const inWorld = <A, E>(test: (ground: Ground) => Effect.Effect<A, E, Scop
     Effect.provide(Logger.layer([logger])),
     Effect.provideService(References.MinimumLogLevel, "Info")
   )
-  return new World(seed).run(whole)
+  return new World(seed).run(whole, stepsMax)
 }
 
 const textOf = (part: unknown): string =>
