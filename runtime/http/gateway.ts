@@ -36,9 +36,12 @@ const patienceOf = (exchange: Exchange, now: number): number | Refused => {
     : Math.min(left, patienceMs)
 }
 
+/** What clients say by default when nobody tells them that it is JSON; whether it is, is looked at all the same. */
+const readable = /^(application\/json|application\/x-www-form-urlencoded|text\/plain)\b/i
+
 const textOf = (exchange: Exchange, body: Buffer): string | Refused => {
   const type = header(exchange, "content-type")
-  if (body.length > 0 && type !== undefined && !/^(application\/json|application\/x-www-form-urlencoded)\b/i.test(type))
+  if (body.length > 0 && type !== undefined && !readable.test(type))
     return new Refused({ status: 415, code: "NotJson", message: `the body has to be application/json, not ${type}` })
   const text = body.toString("utf8")
   return text.length > 0 && !isJson(text) ? malformed("the body is not JSON") : text
