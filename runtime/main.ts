@@ -1,6 +1,6 @@
 /** The entry point: runs the command line, turns signals into a clean end, and the outcome into an exit code. */
 import "effect/schema/SchemaJITCompiler/enable"
-import { NodeServices } from "@effect/platform-node"
+import { layer as nodeServices } from "@effect/platform-node/NodeServices"
 import { Effect, Exit, Fiber } from "effect"
 import { conclude, program } from "./cli/artifacts.ts"
 
@@ -8,7 +8,7 @@ import { conclude, program } from "./cli/artifacts.ts"
 const stopMs = 4_800
 
 const args = process.argv.slice(2)
-const running = Effect.runFork(program(args).pipe(Effect.provide(NodeServices.layer)))
+const running = Effect.runFork(program(args).pipe(Effect.provide(nodeServices)))
 
 let signals = 0
 const stop = (code: number) => (): void => {
