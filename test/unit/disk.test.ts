@@ -1,7 +1,7 @@
 /** What a directory as a store has to withstand: other processes, dead ones, folders in the way, large directories. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -135,7 +135,10 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
     const first = await using((store) => store.put("a", text("1")))
     const future = seconds() + 3600
     utimesSync(join(root, "a"), future, future)
+    const mtimeNs = () => statSync(join(root, "a"), { bigint: true }).mtimeNs
+    const before = mtimeNs()
     const second = await using((store) => store.put("a", text("2")))
+    expect(mtimeNs()).toBeGreaterThan(before)
     expect(second).not.toBe(first)
     expect(await using((store) => store.head("a"))).toEqual({ size: 1, etag: second })
     await using((store) => store.putIf("a", text("3"), { etag: second }))
