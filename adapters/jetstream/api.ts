@@ -5,8 +5,8 @@ import type { NatsConnection } from "@nats-io/nats-core"
 const askMs = 2_000
 
 /**
- * How long something of unknown fate, or an API that does not answer, is asked again: longer than the election after the
- * death of a leader, which takes 4 to 9 seconds by constants of the server, and the detection of the death before it.
+ * How long something of unknown fate, or an API that does not answer, is asked again: longer than the election after
+ * the death of a leader, which takes 4 to 9 seconds by constants of the server, and than noticing the death before it.
  */
 export const doubtMs = 15_000
 

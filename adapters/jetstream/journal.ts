@@ -1,4 +1,4 @@
-/** The journal in a NATS cluster: one replicated stream for each shard, in which claims and packed frames follow another. */
+/** The journal in a NATS cluster: for each shard one replicated stream of claims and packed frames. */
 import type { NatsConnection } from "@nats-io/nats-core"
 import { headers, nuid } from "@nats-io/nats-core"
 import { connect, type NodeConnectionOptions } from "@nats-io/transport-node"
@@ -76,9 +76,9 @@ class Logs {
   }
 
   /**
-   * A claim expects no sequence, for an owner that appends without a pause would always be ahead of it: it lands where it
-   * lands, and that place is its epoch. So a claim of unknown fate is simply made again; the earlier one at worst fences
-   * an owner that has to claim once more.
+   * A claim expects no sequence, for an owner that appends without a pause would always be ahead of it: it lands where
+   * it lands, and that place is its epoch. So a claim of unknown fate is simply made again; at worst the earlier one
+   * fences an owner that has to claim once more.
    */
   async claim(shard: number, owner: string): Promise<ClaimedLog> {
     await this.ready(shard)

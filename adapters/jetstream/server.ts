@@ -1,4 +1,4 @@
-/** What a NATS server says of itself that a journal has to know: whether its fence holds, and what its disk promises. */
+/** What a journal has to know of a NATS server: whether its fence holds, and what its disk promises. */
 import type { NatsConnection } from "@nats-io/nats-core"
 import { parse } from "./api.ts"
 

@@ -44,7 +44,7 @@ export const damage = (store: JournalStore, shard: number, position: Position, w
   frame.reads[at] = { position, damaged: { id, kind, version, why } }
 }
 
-/** The first frame that holds something behind this position: frames are in order, so half of them drop out at a time. */
+/** The first frame that holds something behind this position: frames are in order, so it is found by halves. */
 const firstBehind = (log: Log, after: Position): number => {
   let low = 0
   let high = log.frames.length

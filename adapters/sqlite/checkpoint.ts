@@ -1,4 +1,4 @@
-/** Moves committed pages from the write-ahead log into the database file, in a thread of its own: it takes milliseconds. */
+/** Moves committed pages from the write-ahead log into the file, in a thread of its own, for it takes milliseconds. */
 import { DatabaseSync } from "node:sqlite"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { type Store, walBytesMax } from "./store.ts"
@@ -12,7 +12,7 @@ const checkpointBytesMin = walBytesMax / 2
  */
 const walPagesMax = walBytesMax / 4096
 
-/** From this length on commits wait for the thread, or a disk that is slower than they are would be filled by the log. */
+/** From this length on commits wait for the thread: on a disk that is slower than they are it would grow for ever. */
 const walBytesLimit = 4 * walBytesMax
 
 const role = "artifacts-sqlite-checkpoint"

@@ -16,15 +16,15 @@ const shardsMax = 2 ** 12
 /** How long another process that reads or copies the file may hold its lock before we give up. */
 const busyTimeoutMs = 5000
 
-/** One page of a replay: enough to be quick, little enough not to hold up the loop for more than a millisecond or two. */
+/** One page of a replay: enough to be quick, and little enough not to hold up the loop for milliseconds. */
 const pageBytesMax = 1024 * 1024
 
 /** Truncation deletes so many frames at a time, so that commits find a gap between two steps. */
 const truncateFramesMax = 64
 
 /**
- * The write-ahead log starts over when it is about this long. It is filled with zeros to this length when it is made, for
- * a flush of blocks that exist takes half the time of one that makes the file grow.
+ * The write-ahead log starts over when it is about this long. It is filled with zeros to this length when it is made,
+ * for a flush of blocks that exist takes half the time of one that makes the file grow.
  */
 export const walBytesMax = 8 * 1024 * 1024
 
@@ -93,7 +93,7 @@ export class Store {
     }
   }
 
-  /** Commits reach the write-ahead log at once and the disk by `flush`: SQLite itself would stall the loop meanwhile. */
+  /** Commits reach the write-ahead log at once and the disk by `flush`: SQLite would stall the loop meanwhile. */
   #prepareFile(): void {
     const database = this.#database
     const id = numberIn(database.prepare("PRAGMA application_id").get(), "application_id")
@@ -207,7 +207,7 @@ export class Store {
     this.#database.prepare("UPDATE logs SET first = max(first, ?) WHERE shard = ?").run(sequence, shard)
   }
 
-  /** Deletes some frames before this sequence; false when there are none left. Their pages are used again by later ones. */
+  /** Deletes some frames before this sequence; false when there are none left. Later frames use their pages again. */
   deleteSome(shard: number, before: number): boolean {
     const base = shard * sequencesMax
     const result = this.#database

@@ -1,4 +1,4 @@
-/** A frame holds the entries of one append, or one claim, as bytes: the unit of storage in every journal that has one. */
+/** A frame holds the entries of one append, or one claim, as bytes: what journals store, and all that they store. */
 import { crc32 } from "node:zlib"
 import type { Entry, Position } from "../../messages/entry.ts"
 import { batchBytesMax, batchEntriesMax, entryBytesMax } from "../../messages/limits.ts"
@@ -12,18 +12,19 @@ export const indexOf = (position: Position): number => position % batchEntriesMa
 /*
  * All numbers are little-endian.
  *
- *   header  0 magic · 4 checksum of everything from byte 8 to the end of the heads · 8 format · 9 flags · 10 count (u16)
- *           12 bytes of the heads (u32) · 16 bytes of the frame (u32) · 20 epoch (f64) · 28 sequence (f64)
+ *   header  0 magic · 4 checksum of everything from byte 8 to the end of the heads · 8 format · 9 flags
+ *           10 count (u16) · 12 bytes of the heads (u32) · 16 bytes of the frame (u32) · 20 epoch (f64) · 28 sequence (f64)
  *           36 ordinal: the how many-th of its claim it is, from 1 on; 0 for the claim itself (f64)
- *   heads   one after another: 0 version (f64) · 8 at (f64) · 16 due (f64) · 24 kind, id, cause, caller lengths (4 × u16)
- *           32 name: bytes and encoding (u32) · 36 events length (u32) · 40 reply length (u32) · 44 body: bytes and
+ *   heads   one after another: 0 version (f64) · 8 at (f64) · 16 due (f64) · 24 lengths of kind, id,
+ *           cause and caller (4 × u16) · 32 name: bytes and encoding (u32) · 36 events length (u32) · 40 reply length (u32) · 44 body: bytes and
  *           encoding (u32) · 48 checksum (u32) · 52 the name: kind, id, cause and caller as one text
  *   bodies  one after another: events and reply as one text
  *
- * Lengths count UTF-16 units and bytes count bytes. A body's checksum goes on from that of the body before it: so the last
- * one vouches for all of them at once, and when it does not, each is checked alone, for the heads vouch for its start.
- * The heads of a claim are its owner's name, in UTF-8. One that was written without knowing its sequence says 0, and its
- * epoch is then the sequence at which it was found.
+ * Lengths count UTF-16 units and bytes count bytes. A body's checksum goes on from that of the body before it: so the
+ * last one vouches for all of them at once, and when it does not, each is checked alone, for the heads vouch for its
+ * start.
+ * The heads of a claim are its owner's name, in UTF-8. One that was written without knowing its sequence says 0, and
+ * its epoch is then the sequence at which it was found.
  */
 const magic = 0x4c545241
 const format = 1

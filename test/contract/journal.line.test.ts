@@ -130,7 +130,7 @@ describe("a line of appends", () => {
     vi.useRealTimers()
   })
 
-  it("acknowledges exactly what readers find, once and in order, through every fault and over every owner", async () => {
+  it("acknowledges exactly what readers find, once and in order, through all faults and owners", async () => {
     const reached = { acknowledged: 0, fenced: 0, orphans: 0 }
     const faults = fc.record({
       deaf: fc.nat({ max: 30 }),

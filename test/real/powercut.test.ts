@@ -1,9 +1,10 @@
 /**
  * Power cuts under the SQLite journal: what was acknowledged is there, though only what reached the disk survives.
  *
- * The database lies on an ext4 in a file. Its blocks get into that file when the kernel writes them to its loop device, as
- * a flush makes it do, and not before. So a copy of the file, taken while the writer is stopped, is the disk as a power
- * cut leaves it (of a disk that keeps what it was sent: what a drive's own volatile cache would lose is not shown).
+ * The database lies on an ext4 in a file. Its blocks get into that file when the kernel writes them to its loop
+ * device, as a flush makes it do, and not before. So a copy of the file, taken while the writer is stopped, is the
+ * disk as a power cut leaves it (of a disk that keeps what it was sent: what a drive's own volatile cache would lose
+ * is not shown).
  */
 import { execFileSync, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -73,7 +74,7 @@ const frozenCopy = (image: string, copy: string): void => {
   }
 }
 
-/** Lets the writer run for a while, and stops it: the last acknowledged version of each shard, and the disk as it was. */
+/** Lets the writer run for a while, then cuts: gives the last acknowledged version of each shard. */
 const cut = (image: string, copy: string, file: string, durability: string, ms: number) =>
   Effect.gen(function* () {
     const output = `${copy}.acknowledged`
