@@ -13,11 +13,13 @@ export const indexOf = (position: Position): number => position % batchEntriesMa
  * All numbers are little-endian.
  *
  *   header  0 magic · 4 checksum of everything from byte 8 to the end of the heads · 8 format · 9 flags
- *           10 count (u16) · 12 bytes of the heads (u32) · 16 bytes of the frame (u32) · 20 epoch (f64) · 28 sequence (f64)
+ *           10 count (u16) · 12 bytes of the heads (u32) · 16 bytes of the frame (u32)
+ *           20 epoch (f64) · 28 sequence (f64)
  *           36 ordinal: the how many-th of its claim it is, from 1 on; 0 for the claim itself (f64)
- *   heads   one after another: 0 version (f64) · 8 at (f64) · 16 due (f64) · 24 lengths of kind, id,
- *           cause and caller (4 × u16) · 32 name: bytes and encoding (u32) · 36 events length (u32) · 40 reply length (u32) · 44 body: bytes and
- *           encoding (u32) · 48 checksum (u32) · 52 the name: kind, id, cause and caller as one text
+ *   heads   one after another: 0 version (f64) · 8 at (f64) · 16 due (f64)
+ *           24 lengths of kind, id, cause and caller (4 × u16) · 32 name: bytes and encoding (u32)
+ *           36 events length (u32) · 40 reply length (u32) · 44 body: bytes and encoding (u32)
+ *           48 the body's checksum (u32) · 52 the name: kind, id, cause and caller as one text
  *   bodies  one after another: events and reply as one text
  *
  * Lengths count UTF-16 units and bytes count bytes. A body's checksum goes on from that of the body before it: so the
