@@ -1,6 +1,7 @@
 /** Writes snapshots off the loop, shortens the log behind them, and puts idle actors away. */
 import { Clock, Effect } from "effect"
 import type { Position } from "../../messages/entry.ts"
+import type { Snapshot } from "../ports/snapshots.ts"
 import { committed, snapshotName } from "./activate.ts"
 import type { Cell } from "./cell.ts"
 import { meters } from "./meters.ts"
@@ -65,18 +66,30 @@ const cover = Effect.fnUntraced(function* (owned: Owned, key: string) {
   if (cell.stage === "live") yield* snapshot(owned, cell)
 })
 
+/** Stores what a live actor is now. While that is under way the actor is not read again, for it would see half of it. */
 const snapshot = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
   const { version } = cell
   const bytes = cell.save()
   const behind: NonNullable<Cell["behindSnapshot"]> = { version, from: undefined }
   cell.behindSnapshot = behind
+  yield* store(owned, cell, { version, bytes }).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        cell.behindSnapshot = undefined
+      })
+    )
+  )
+  yield* owned.snapshots.prune(snapshotName(cell), version)
+})
+
+const store = Effect.fnUntraced(function* (owned: Owned, cell: Cell, taken: Snapshot) {
   // A snapshot holds nothing that might still be lost: what it saw has to be in the log.
   yield* committed(cell.batch)
-  yield* owned.snapshots.save(snapshotName(cell), { version, bytes })
-  meters.snapshots(bytes.length)
-  if (behind.from === undefined) owned.actors.dirty.delete(cell.key)
-  else owned.actors.dirty.set(cell.key, behind.from)
-  yield* owned.snapshots.prune(snapshotName(cell), version)
+  yield* owned.snapshots.save(snapshotName(cell), taken)
+  meters.snapshots(taken.bytes.length)
+  const from = cell.behindSnapshot?.from
+  if (from === undefined) owned.actors.dirty.delete(cell.key)
+  else owned.actors.dirty.set(cell.key, from)
 })
 
 const putAway = (owned: Owned, cell: Cell, idle: number): void => {
