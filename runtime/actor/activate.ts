@@ -12,6 +12,8 @@ export const snapshotName = (cell: Cell): string => `actors/${cell.key}`
 /** Storage that is away for a moment is waited for; whoever waits longer is told to ask again. */
 const patience = Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 6 }))
 
+const snapshotPollMs = 5
+
 export const committed = (batch: Batch | undefined): Effect.Effect<void> =>
   batch === undefined || batch.committed
     ? Effect.void
@@ -25,6 +27,8 @@ export const activate = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
     yield* Effect.logError(`${cell.key} fell while handling ${doing}, and is read again`, error)
   }
   yield* committed(cell.batch)
+  // A snapshot that is being stored changes what has to be read of the log, so its end is waited for.
+  while (cell.behindSnapshot !== undefined) yield* Effect.sleep(snapshotPollMs)
   const failure = yield* read(owned, cell).pipe(
     Effect.retry({ schedule: patience, while: (error) => error._tag === "StoreDown" || error._tag === "Unavailable" }),
     Effect.catch((error) => {

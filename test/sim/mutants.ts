@@ -79,6 +79,12 @@ const mutants: ReadonlyArray<Mutant> = [
     to: "yield* Effect.void"
   },
   {
+    name: "a fallen actor does not wait for its snapshot",
+    file: "runtime/actor/activate.ts",
+    from: "while (cell.behindSnapshot !== undefined) yield* Effect.sleep(snapshotPollMs)",
+    to: ""
+  },
+  {
     name: "the shard is not claimed again",
     file: "runtime/actor/keep.ts",
     from: "yield* Effect.sleep(Math.ceil(againMs * (0.5 + (yield* Random.next))))",
@@ -141,8 +147,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what came behind a snapshot is forgotten",
     file: "runtime/actor/checkpoint.ts",
-    from: "if (behind.from === undefined) owned.actors.dirty.delete(cell.key)",
-    to: "if (behind.version > 0) owned.actors.dirty.delete(cell.key)"
+    from: "if (from === undefined) owned.actors.dirty.delete(cell.key)",
+    to: "if (from !== 0) owned.actors.dirty.delete(cell.key)"
   },
   {
     name: "a follower does not ask for what it missed",
@@ -165,7 +171,7 @@ const mutants: ReadonlyArray<Mutant> = [
 ]
 
 /** More than it takes to meet the rarest of the faults that a mutant needs. */
-const worldsMax = 4000
+const worldsMax = 12_000
 const parts = ["messages", "actors", "runtime", "adapters", "test/sim", "package.json"]
 
 const root = join(import.meta.dirname, "../..")

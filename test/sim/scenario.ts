@@ -35,7 +35,7 @@ const lease = { ttlMs: 400, marginMs: 80 }
 const patienceMs = 3_000
 const healedPatienceMs = 60_000
 /** Longer than any timer of the workload, and than it takes an outbox to send what it owes. */
-const quietMs = 5_000
+const quietMs = 20_000
 
 export interface Outcome {
   readonly violation: string | undefined
