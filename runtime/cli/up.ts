@@ -94,7 +94,7 @@ export const up = Command.make(
     const { run } = yield* Effect.promise(() => import("../node/run.ts"))
     const dataFlag = globals.data === undefined ? "" : ` --data ${globals.data}`
     const isPretty = !given.jsonLogs && process.stderr.isTTY
-    yield* run(options, { logLevel, isPretty, dataFlag, asJson: globals.json }).pipe(
+    return yield* run(options, { logLevel, isPretty, dataFlag, asJson: globals.json }).pipe(
       Effect.mapError(
         ({ why, next }) => new Problem({ code: "cannot-start", message: why, ...(next !== undefined && { next }) })
       )

@@ -17,7 +17,7 @@ export class Doorkeeper {
 
   readonly admit = (token: string): Effect.Effect<Admitted | undefined> =>
     this.keys === undefined
-      ? Effect.succeed(undefined)
+      ? Effect.sync(() => undefined)
       : this.keys.check(token).pipe(
           Effect.map(admitted),
           Effect.catch((error) => Effect.as(Effect.logWarning("a key cannot be checked", error), undefined))

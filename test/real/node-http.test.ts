@@ -167,7 +167,7 @@ describe("a node over HTTP", () => {
     expect(await run("--server", node.http, "workspace", "list")).toMatchObject({ code: 2 })
   })
 
-  it("lets an answer finish that was under way when it was told to stop, and writes no secret into its log", async () => {
+  it("lets an answer finish that was under way when it is to stop, and logs no secret", async () => {
     const headers = { authorization: `Bearer ${admin}`, "content-length": "14" }
     const path = `${node.http}/v1/ask/account/local/ShowWorkspace`
     const asked = request(path, { method: "POST", headers, agent: false })
