@@ -1,0 +1,36 @@
+/** Locks on files: flock's, on the whole file, and POSIX's, on ranges. Both are advisory, queued and fenced by a token. */
+import { Schema } from "effect"
+import { Ino } from "./inode.ts"
+
+/** The two families do not see each other, as on Linux. */
+export const LockFamily = Schema.Literals(["flock", "posix"])
+export type LockFamily = typeof LockFamily.Type
+
+export const LockType = Schema.Literals(["read", "write"])
+export type LockType = typeof LockType.Type
+
+/** Whose lock it is within a session: what the kernel calls the owner, in hexadecimal. */
+export const LockOwner = Schema.String.check(Schema.isPattern(/^[0-9a-zA-Z_-]{1,64}$/))
+
+/** The last byte of a range that goes on to the end of the file, wherever that is. */
+export const lockEndMax = Number.MAX_SAFE_INTEGER
+
+/** Ranges and waiters of one inode: past this a caller is told ENOSPC rather than the whole workspace made slow. */
+export const locksOfInodeMax = 4096
+
+/** Both ends belong to the range; flock's is 0 to `lockEndMax`. */
+export const Range = { start: Schema.Natural, end: Schema.Natural }
+
+export const LockPlace = { ino: Ino, family: LockFamily, owner: LockOwner }
+
+/** A lock that is held or waited for. */
+export const Lock = Schema.Struct({
+  session: Schema.String,
+  owner: LockOwner,
+  pid: Schema.Natural,
+  type: LockType,
+  ...Range,
+  /** Grows with every grant of the workspace: of two holders the later one has the larger. A waiter has its ticket here. */
+  token: Schema.Natural
+})
+export type Lock = typeof Lock.Type
