@@ -9,7 +9,7 @@ type Command = CommandOf<MountSession> | { readonly _tag: "Tick" }
 const issue = { _tag: "Issue", org: "acme", workspace: "acme_1", name: "home", mode: "rw" } as unknown as Command
 
 /** Sends commands one after another, each at its time, and gives what the last one was answered. */
-const after = (...sent: ReadonlyArray<readonly [number, Command]>) => {
+const having = (...sent: ReadonlyArray<readonly [number, Command]>) => {
   let state = mountSessionDecider.initial("ms1")
   let outcome: ReturnType<typeof mountSessionDecider.decide> = { events: [], reply: {} }
   for (const [index, [at, command]] of sent.entries()) {
@@ -24,16 +24,16 @@ const attach: Command = { _tag: "Attach", host: "h", directory: "/d" }
 
 describe("a mount session", () => {
   it("is issued, attached and renewed, and each puts its end off by a minute", () => {
-    expect(after([1000, issue]).due).toBe(61_000)
-    expect(after([1000, issue], [5000, attach]).due).toBe(65_000)
-    const renewed = after([1000, issue], [5000, attach], [17_000, { _tag: "Heartbeat" }])
+    expect(having([1000, issue]).due).toBe(61_000)
+    expect(having([1000, issue], [5000, attach]).due).toBe(65_000)
+    const renewed = having([1000, issue], [5000, attach], [17_000, { _tag: "Heartbeat" }])
     expect(renewed.due).toBe(77_000)
     expect(renewed.state.session).toMatchObject({ stage: "attached", host: "h", directory: "/d", expiresAt: 77_000 })
   })
 
   it("expires when its time has come and not before", () => {
-    expect(after([0, issue], [59_999, { _tag: "Tick" }]).state.session?.stage).toBe("issued")
-    const expired = after([0, issue], [60_000, { _tag: "Tick" }])
+    expect(having([0, issue], [59_999, { _tag: "Tick" }]).state.session?.stage).toBe("issued")
+    const expired = having([0, issue], [60_000, { _tag: "Tick" }])
     expect(expired.state.session?.stage).toBe("expired")
     expect(expired.due).toBeUndefined()
   })
@@ -41,21 +41,21 @@ describe("a mount session", () => {
   it("refuses everything once it is over", () => {
     for (const end of [{ _tag: "Detach" }, { _tag: "Tick" }] as ReadonlyArray<Command>)
       for (const command of [attach, { _tag: "Heartbeat" }, { _tag: "Detach" }] as ReadonlyArray<Command>)
-        expect(after([0, issue], [60_000, end], [60_001, command]).outcome).toMatchObject({
+        expect(having([0, issue], [60_000, end], [60_001, command]).outcome).toMatchObject({
           refused: { _tag: "SessionOver", session: "ms1" }
         })
   })
 
   it("cannot be used before it is issued, nor issued twice", () => {
-    expect(after([0, attach]).outcome).toEqual({ refused: { _tag: "NoSuchSession", session: "ms1" } })
-    expect(after([0, issue], [1, issue]).outcome).toEqual({ refused: { _tag: "AlreadyIssued", session: "ms1" } })
+    expect(having([0, attach]).outcome).toEqual({ refused: { _tag: "NoSuchSession", session: "ms1" } })
+    expect(having([0, issue], [1, issue]).outcome).toEqual({ refused: { _tag: "AlreadyIssued", session: "ms1" } })
   })
 
   it("tells its workspace when it begins and when it ends, once each", () => {
     const owed = (end: Command) => {
       const events = [issue, attach, { _tag: "Heartbeat" } as const, end].map((_, index, all) => {
         const sent = all.slice(0, index + 1).map((command, at) => [at === 3 ? 70_000 : at, command] as const)
-        const { outcome } = after(...sent)
+        const { outcome } = having(...sent)
         return "events" in outcome ? outcome.events : []
       })
       return events.flat().flatMap((event) => mountSessionDecider.oblige?.(event, "ms1") ?? [])
@@ -68,7 +68,7 @@ describe("a mount session", () => {
   })
 
   it("is not kept or shown by an API key", () => {
-    const { state } = after([0, issue])
+    const { state } = having([0, issue])
     const context = { id: "ms1", caller: "key-abcdefgh", commandId: "1", at: 1, version: 2 }
     expect(mountSessionDecider.decide(state, { _tag: "Heartbeat" }, context)).toMatchObject({
       refused: { _tag: "NotAllowed" }
