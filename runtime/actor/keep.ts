@@ -3,11 +3,15 @@ import { Clock, Effect, Random } from "effect"
 import { shardSubject } from "../../messages/subjects.ts"
 import type { Corrupt } from "../ports/journal.ts"
 import { failedText } from "./delivery.ts"
+import { meters } from "./meters.ts"
 import { type Owning, type Ports, type Serving, serve } from "./owner.ts"
 import { receive } from "./receive.ts"
 
 /** How long a shard rests whose log is damaged, before it is looked at again. */
 const damagedMs = 30_000
+
+/** How long a shard rests that fell over a defect of ours: it may fall again, and each time is reported. */
+const fallenMs = 5_000
 
 /** Between two attempts to claim a log that is away. */
 const againMs = 200
@@ -29,10 +33,17 @@ export const keep = Effect.fnUntraced(function* (ports: Ports, keeping: Keeping)
         StoreRefused: (error) => Effect.logError(`the snapshots of shard ${keeping.shard} cannot be read`, error),
         BusDown: (error) => Effect.logWarning("the bus is away", error),
         Corrupt: (error) => rest(ports, keeping, error)
-      })
+      }),
+      Effect.catchDefect((defect) => fallen(keeping, defect))
     )
     yield* Effect.sleep(Math.ceil(againMs * (0.5 + (yield* Random.next))))
   }
+})
+
+const fallen = Effect.fnUntraced(function* ({ shard }: Keeping, defect: unknown) {
+  meters.defect()
+  yield* Effect.logError(`shard ${shard} fell over a defect of ours, and will be read again`, defect)
+  yield* Effect.sleep(fallenMs)
 })
 
 const once = Effect.fnUntraced(function* (ports: Ports, keeping: Keeping) {

@@ -23,6 +23,7 @@ export class Pipeline {
     return Deferred.isDoneUnsafe(this.ended)
   }
 
+  /** Ends when the shard is lost, with the reason; a defect of ours is one too, and is the cause then. */
   get lost(): Effect.Effect<never, Fenced | Unavailable> {
     return Deferred.await(this.ended)
   }
@@ -44,7 +45,7 @@ export class Pipeline {
           yield* Effect.forkIn(self.settle(actors, batch, acknowledged), scope, { startImmediately: true })
         }
       }
-    })
+    }).pipe(Effect.catchDefect((defect) => Effect.sync(() => this.stop(actors, Effect.die(defect)))))
   }
 
   /** Lets what is under way be answered, for a moment. */
@@ -57,8 +58,12 @@ export class Pipeline {
 
   /** Tells everybody who waits to ask again. */
   end(actors: Shard, error: Fenced | Unavailable): void {
+    this.stop(actors, Effect.fail(error))
+  }
+
+  private stop(actors: Shard, why: Effect.Effect<never, Fenced | Unavailable>): void {
     if (this.isOver) return
-    Deferred.doneUnsafe(this.ended, Effect.fail(error))
+    Deferred.doneUnsafe(this.ended, why)
     actors.abandon(this.inFlight.keys())
     this.inFlight.clear()
     this.settled.set()
@@ -72,7 +77,9 @@ export class Pipeline {
           meters.lost()
           this.end(actors, error)
         })
-      )
+      ),
+      // A commit that falls is a defect of ours: what it left half done is read again from the log.
+      Effect.catchDefect((defect) => Effect.sync(() => this.stop(actors, Effect.die(defect))))
     )
   }
 
