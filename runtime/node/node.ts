@@ -1,6 +1,8 @@
 /** A node, put together: the only place where kinds, ports, placement, HTTP and the data directory meet. */
+import { join } from "node:path"
 import { Effect, type Scope } from "effect"
 import { accountDecider } from "../../actors/account/account.ts"
+import { mountSessionDecider } from "../../actors/mount-session/session.ts"
 import { type Kind, kindOf } from "../actor/kind.ts"
 import { settings } from "../actor/owned.ts"
 import { type Client, client } from "../client.ts"
@@ -9,6 +11,7 @@ import { type About, type Health, health, healthOf } from "../http/health.ts"
 import { type Gauge, metrics } from "../http/metrics.ts"
 import { type Route, router } from "../http/router.ts"
 import { type CannotServe, type HttpServer, httpServer } from "../http/server.ts"
+import { type Issuing, sessions } from "../http/sessions.ts"
 import { type KeyCheck, keyCheck } from "../keys.ts"
 import type { Hosting, Placement } from "../placement/hosting.ts"
 import { leased } from "../placement/leased.ts"
@@ -18,6 +21,7 @@ import { Doorkeeper } from "./doorkeeper.ts"
 import { CannotStart } from "./fault.ts"
 import { found } from "./founding.ts"
 import { type Ground, ownGround } from "./ground.ts"
+import { signer } from "./issuing.ts"
 import { listenAt } from "./listen.ts"
 import { leaveNotice } from "./notice.ts"
 import type { UpOptions } from "./options.ts"
@@ -33,7 +37,8 @@ export interface Running {
   readonly isReady: boolean
 }
 
-const kinds = (): ReadonlyMap<string, Kind> => new Map([kindOf(accountDecider)].map((kind) => [kind.name, kind]))
+const kinds = (): ReadonlyMap<string, Kind> =>
+  new Map([kindOf(accountDecider), kindOf(mountSessionDecider)].map((kind) => [kind.name, kind]))
 
 const groundOf = (
   options: UpOptions,
@@ -41,7 +46,7 @@ const groundOf = (
   doorkeeper: Doorkeeper
 ): Effect.Effect<Ground, CannotStart, Scope.Scope> =>
   options.natsUrl === undefined
-    ? ownGround(options, { issuers: [data.secrets.account.publicKey], token: doorkeeper.admit })
+    ? ownGround(options, data.shards, { issuers: [data.secrets.account.publicKey], token: doorkeeper.admit })
     : Effect.flatMap(
         Effect.promise(() => import("./cluster.ts")),
         ({ clusterGround }) => clusterGround(options, data, options.natsUrl as string)
@@ -52,7 +57,7 @@ const placementOf = (ground: Ground, hosting: Hosting): Effect.Effect<Placement,
     ? standalone(ground, hosting)
     : leased({ ...ground, registry: ground.registry }, hosting)
 
-const aboutOf = (options: UpOptions, ground: Ground, data: DataDir): About => ({
+const aboutOf = (options: UpOptions, ground: Ground): About => ({
   version: options.program,
   node: options.node,
   pid: process.pid,
@@ -62,7 +67,7 @@ const aboutOf = (options: UpOptions, ground: Ground, data: DataDir): About => ({
   bus: ground.busUrl,
   journal: ground.journalPlace,
   objects: ground.objects.place,
-  shards: data.shards
+  shards: ground.shards
 })
 
 const leases = (ground: Ground, placement: Placement): Gauge => ({
@@ -79,12 +84,23 @@ const routes = Effect.fnUntraced(function* (parts: {
   readonly about: About
   readonly asking: Client
   readonly keys: KeyCheck
+  readonly data: DataDir
+  readonly options: UpOptions
 }) {
-  const { ground, placement, about, asking, keys } = parts
+  const { ground, placement, about, asking, keys, data, options } = parts
+  const issuing: Issuing = {
+    client: asking,
+    keys,
+    nats: ground.busUrl,
+    shards: data.shards,
+    objects: options.objects ?? join(options.data, "objects"),
+    sign: signer(data.secrets.account, data.shards)
+  }
   const all: ReadonlyArray<Route> = [
     health(about, placement),
     yield* metrics(placement, () => [leases(ground, placement), ...ground.gauges()]),
-    ...gateway(asking, keys)
+    ...gateway(asking, keys),
+    sessions(issuing)
   ]
   return all
 })
@@ -94,22 +110,23 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   const data = yield* openDataDir(options.data, options.program, options.shards)
   const doorkeeper = new Doorkeeper()
   const ground = yield* groundOf(options, data, doorkeeper)
-  yield* tellWhere(ground.bus, data.shards).pipe(
+  const { shards } = ground
+  yield* tellWhere(ground.bus, shards).pipe(
     Effect.mapError((error) => new CannotStart({ why: `the bus ${ground.busUrl} cannot be used: ${error.why}` }))
   )
-  const asking = client(ground.bus, data.shards)
+  const asking = client(ground.bus, shards)
   const keys = keyCheck(asking)
   doorkeeper.keys = keys
-  const hosting = { node: options.node, kinds: kinds(), settings: { ...settings, shards: data.shards }, client: asking }
+  const hosting = { node: options.node, kinds: kinds(), settings: { ...settings, shards }, client: asking }
   const placement = yield* placementOf(ground, hosting)
-  const about = aboutOf(options, ground, data)
-  const route = router(yield* routes({ ground, placement, about, asking, keys }))
+  const about = aboutOf(options, ground)
+  const route = router(yield* routes({ ground, placement, about, asking, keys, data, options }))
   const { host } = options.http
   const http = yield* listenAt<HttpServer, CannotServe>("HTTP", "--http", options.http, (port) =>
     httpServer({ host, port }, route)
   )
   const { node: name, program: version } = options
-  const notice = { pid: process.pid, node: name, version, nats: ground.busUrl, http: http.url, shards: data.shards }
+  const notice = { pid: process.pid, node: name, version, nats: ground.busUrl, http: http.url, shards }
   yield* leaveNotice(options.data, notice)
   const isReady = yield* placement.ready.pipe(
     Effect.as(true),
