@@ -83,8 +83,8 @@ const trustedMs = 5_000
 /** A wrong secret is remembered too, so that repeating it costs nobody 50 ms each time. */
 const distrustedMs = 2_000
 const rememberedMax = 1024
-/** So many are worked out at a time: each takes a thread of the pool and 32 MiB. */
-const checksMax = 3
+/** So many are worked out at a time: each takes 32 MiB and one of four threads, and the disk needs the others. */
+const checksMax = 2
 /** What waits longer than a few seconds for its turn is told so at once. */
 const waitingMax = 64
 

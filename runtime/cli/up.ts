@@ -3,6 +3,7 @@ import { Effect, Option } from "effect"
 import { Command, Flag, GlobalFlag } from "effect/cli"
 import {
   type Address,
+  dataFlag,
   dataPath,
   httpDefault,
   natsDefault,
@@ -53,14 +54,18 @@ const addressOf = (flag: string, given: Option.Option<string>, usual: Address): 
 
 type Given = { readonly [Name in keyof typeof flags]: (typeof flags)[Name] extends Flag.Flag<infer A> ? A : never }
 
+const checkShards = (shards: number | undefined): Effect.Effect<void, Problem> =>
+  shards === undefined || (shards >= 1 && shards <= 4096)
+    ? Effect.void
+    : Effect.fail(usage(`--shards ${shards}: between 1 and 4096`))
+
 const optionsOf = Effect.fnUntraced(function* (given: Given) {
   const globals = yield* readGlobals
   const natsUrl = Option.getOrUndefined(given.natsUrl)
   const natsCreds = Option.getOrUndefined(given.natsCreds)
   const objects = Option.getOrUndefined(given.objects)
   const shards = Option.getOrUndefined(given.shards)
-  if (shards !== undefined && (shards < 1 || shards > 4096))
-    return yield* usage(`--shards ${shards}: between 1 and 4096`)
+  yield* checkShards(shards)
   if (given.replicas !== 1 && given.replicas !== 3) return yield* usage(`--replicas ${given.replicas}: 1 or 3`)
   if (natsUrl !== undefined && Option.isSome(given.nats))
     return yield* usage("--nats places the embedded broker, and --nats-url is there to do without it", "leave one away")
@@ -92,9 +97,8 @@ export const up = Command.make(
     const { options, globals } = yield* optionsOf(given)
     const logLevel = Option.getOrElse(yield* GlobalFlag.LogLevel, () => "Info" as const)
     const { run } = yield* Effect.promise(() => import("../node/run.ts"))
-    const dataFlag = globals.data === undefined ? "" : ` --data ${globals.data}`
     const isPretty = !given.jsonLogs && process.stderr.isTTY
-    return yield* run(options, { logLevel, isPretty, dataFlag, asJson: globals.json }).pipe(
+    return yield* run(options, { logLevel, isPretty, dataFlag: dataFlag(globals.data), asJson: globals.json }).pipe(
       Effect.mapError(
         ({ why, next }) => new Problem({ code: "cannot-start", message: why, ...(next !== undefined && { next }) })
       )
@@ -118,17 +122,21 @@ export const natsConfig = Command.make(
       Flag.withDefault("0.0.0.0:4222")
     ),
     cluster: text("cluster", "HOST:PORT", "Where the other servers reach it; leave away for one server alone"),
-    routes: text("routes", "HOST:PORT,…", "The other servers' cluster addresses")
+    routes: text("routes", "HOST:PORT,…", "The other servers' cluster addresses"),
+    shards: flags.shards
   },
   Effect.fnUntraced(function* (given) {
     const { data } = yield* readGlobals
     const { natsConfigFor } = yield* Effect.promise(() => import("../node/natsconfig.ts"))
     const cluster = Option.getOrUndefined(given.cluster)
     const routes = Option.getOrElse(given.routes, () => "")
+    const shards = Option.getOrUndefined(given.shards)
+    yield* checkShards(shards)
     if (cluster === undefined && routes !== "") return yield* usage("--routes is for --cluster")
     const config = yield* natsConfigFor(dataPath(data, process.env), version, {
       name: given.name,
       store: given.store,
+      ...(shards !== undefined && { shards }),
       listen: given.listen,
       ...(cluster !== undefined && { cluster: { listen: cluster, routes: routes.split(",").filter(Boolean) } })
     }).pipe(

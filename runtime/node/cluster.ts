@@ -9,7 +9,7 @@ import { type Creds, parseCreds } from "../../adapters/nats/credentials.ts"
 import { Bus } from "../ports/bus.ts"
 import { Journal } from "../ports/journal.ts"
 import { Registry } from "../ports/registry.ts"
-import type { DataDir } from "./datadir.ts"
+import { type DataDir, writeShards } from "./datadir.ts"
 import { CannotStart } from "./fault.ts"
 import { readText } from "./files.ts"
 import { type Ground, inWords, stores } from "./ground.ts"
@@ -26,22 +26,27 @@ const credentials = (options: UpOptions): Effect.Effect<Creds, CannotStart> =>
     return Effect.fail(new CannotStart({ why: `${file} is no credentials file: it needs a user JWT and a seed` }))
   })
 
-/** The number of shards is the installation's: the first node writes it down, and every other one has to agree. */
-const agreeOnShards = Effect.fnUntraced(function* (registry: Registry["Service"], shards: number, data: string) {
-  const key = "installation"
-  const found = yield* registry.write(key, JSON.stringify({ shards }), 0).pipe(
+const installation = "installation"
+
+/** The number of shards is the installation's: the first node writes it down, and every other one takes it from there. */
+const agreeOnShards = Effect.fnUntraced(function* (registry: Registry["Service"], options: UpOptions, data: DataDir) {
+  const found = yield* registry.write(installation, JSON.stringify({ shards: data.shards }), 0).pipe(
     Effect.as(undefined),
     Effect.catchTag("RegistryConflict", () =>
-      Effect.map(registry.all, (records) => records.find((record) => record.key === key)?.value)
+      Effect.map(registry.all, (records) => records.find((record) => record.key === installation)?.value)
     ),
     Effect.mapError(inWords("the registry of the cluster cannot be used"))
   )
-  if (found === undefined) return
-  const agreed = (JSON.parse(found) as { readonly shards: number }).shards
-  if (agreed === shards) return
+  if (found === undefined) return data.shards
+  const { shards } = JSON.parse(found) as { readonly shards: number }
+  if (shards === data.shards) return shards
+  if (data.isNew && options.shards === undefined) {
+    writeShards(data.path, shards)
+    return shards
+  }
   return yield* new CannotStart({
-    why: `the cluster has ${agreed} shards, and ${data} was made with ${shards}`,
-    next: `choose an empty directory with --data, and say --shards ${agreed}`
+    why: `the cluster has ${shards} shards, and ${data.path} was made with ${data.shards}`,
+    next: "choose a new directory with --data, without --shards: a node takes the number from its cluster"
   })
 })
 
@@ -81,7 +86,7 @@ export const clusterGround = Effect.fnUntraced(function* (options: UpOptions, da
   const bus = yield* Layer.build(natsBus({ servers, name: `artifacts ${options.node}`, credentials: creds })).pipe(
     Effect.mapError(unreachable)
   )
-  yield* agreeOnShards(registry, data.shards, options.data)
+  const shards = yield* agreeOnShards(registry, options, data)
   if (journal.durability === "replicated" || journal.durability === "process")
     yield* Effect.logWarning(
       "it is not known that the NATS servers flush before they acknowledge (sync_interval: always): a power cut may cost" +
@@ -89,10 +94,11 @@ export const clusterGround = Effect.fnUntraced(function* (options: UpOptions, da
     )
   const ground: Ground = {
     mode: "cluster",
+    shards,
     bus: Context.get(bus, Bus),
     busUrl: shownUrl(url),
     journal,
-    journalPlace: `JetStream, ${replicas === 1 ? "one copy" : `${replicas} copies`} of ${data.shards} streams ART_LOG_*`,
+    journalPlace: `JetStream, ${replicas === 1 ? "one copy" : `${replicas} copies`} of ${shards} streams ART_LOG_*`,
     registry,
     ...kept,
     gauges: () => []

@@ -63,8 +63,10 @@ const readShards = (path: string): number => {
   return shards
 }
 
+export const writeShards = (path: string, shards: number): void => writeWhole(join(path, "shards"), `${shards}\n`)
+
 const fill = (path: string, shards: number): void => {
-  if (readText(join(path, "shards")) === undefined) writeWhole(join(path, "shards"), `${shards}\n`)
+  if (readText(join(path, "shards")) === undefined) writeShards(path, shards)
   readSecrets(path, true)
   // Last: a directory with a version is complete.
   writeWhole(join(path, "version"), `${format}\n`)

@@ -18,6 +18,8 @@ import { addressText, type UpOptions } from "./options.ts"
 
 export interface Ground {
   readonly mode: "standalone" | "cluster"
+  /** The installation's number of shards. */
+  readonly shards: number
   readonly bus: Bus["Service"]
   readonly busUrl: string
   readonly journal: Journal["Service"]
@@ -83,7 +85,7 @@ const brokerGauges = (made: Broker) => (): ReadonlyArray<Gauge> => {
 }
 
 /** A broker, a journal and a store of this node's own. */
-export const ownGround = Effect.fnUntraced(function* (options: UpOptions, authority: Authority) {
+export const ownGround = Effect.fnUntraced(function* (options: UpOptions, shards: number, authority: Authority) {
   const kept = yield* stores(options.objects ?? join(options.data, "objects"))
   const file = join(options.data, "journal.sqlite")
   const context = yield* Layer.build(sqliteJournal({ file, durability: options.durability ?? "sync" })).pipe(
@@ -95,6 +97,7 @@ export const ownGround = Effect.fnUntraced(function* (options: UpOptions, author
   )
   const ground: Ground = {
     mode: "standalone",
+    shards,
     bus: made.bus,
     busUrl: `nats://${addressText(made)}`,
     journal: Context.get(context, Journal),

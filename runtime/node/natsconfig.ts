@@ -9,6 +9,8 @@ export interface ServerPlace {
   readonly name: string
   readonly store: string
   readonly listen: string
+  /** Of an installation that is made by this. */
+  readonly shards?: number
   readonly cluster?: { readonly listen: string; readonly routes: ReadonlyArray<string> }
 }
 
@@ -50,6 +52,6 @@ resolver_preload: {
 
 /** The installation is made when there is none yet. */
 export const natsConfigFor = Effect.fnUntraced(function* (data: string, program: string, place: ServerPlace) {
-  const there = yield* readDataDir(data, program)
-  return text(there ?? (yield* openDataDir(data, program)), place)
+  const there = place.shards === undefined ? yield* readDataDir(data, program) : undefined
+  return text(there ?? (yield* openDataDir(data, program, place.shards)), place)
 }, Effect.scoped)

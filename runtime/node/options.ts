@@ -64,3 +64,9 @@ export const nodeName = (given: string | undefined, isCluster: boolean): string 
       .slice(0, 48) || "node"
   return isCluster ? `${host}-${randomBytes(4).toString("hex")}` : host
 }
+
+/** ` --data DIR` as it has to be typed, or nothing when the usual directory is meant. */
+export const dataFlag = (data: string | undefined): string => {
+  if (data === undefined) return ""
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(data) ? ` --data ${data}` : ` --data '${data.replaceAll("'", "'\\''")}'`
+}

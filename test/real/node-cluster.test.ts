@@ -17,7 +17,7 @@ const server = (data: string) =>
     const home = yield* directory("nats-config")
     const [port = 0, monitor = 0] = yield* freePorts(2)
     const place = ["--store", join(home, "js"), "--listen", `127.0.0.1:${port}`]
-    const config = yield* Effect.promise(() => run("--data", data, "nats-config", ...place))
+    const config = yield* Effect.promise(() => run("--data", data, "nats-config", "--shards", "8", ...place))
     expect(config.code).toBe(0)
     writeFileSync(join(home, "nats.conf"), `${config.stdout}\nhttp: "127.0.0.1:${monitor}"\n`)
     const child = yield* launched({
@@ -50,11 +50,13 @@ const twoNodes = Effect.fnUntraced(function* () {
     mkdirSync(second)
     for (const name of readdirSync(first).filter((each) => /\.(seed|creds)$/.test(each)))
       cpSync(join(first, name), join(second, name))
-    const other = await run("up", "--data", second, ...flags, "--shards", "4")
-    expect(other.stderr).toContain(`the cluster has 16 shards, and ${second} was made with 4`)
-    writeFileSync(join(second, "shards"), "16\n")
+    const third = freshPath()
+    cpSync(second, third, { recursive: true })
+    const other = await run("up", "--data", third, ...flags, "--shards", "4")
+    expect(other.stderr).toContain(`the cluster has 8 shards, and ${third} was made with 4`)
     const b = await up(second, ...flags, "--node", "b", "--durability", "sync")
     expect(b.told().stdout).toContain("sync: what is acknowledged survives power loss")
+    expect(b.told().stdout).toContain("4 of 8 served here")
 
     expect(await a.run("workspace", "create", "one")).toMatchObject({ code: 0 })
     expect(await b.json("workspace", "list")).toMatchObject([{ name: "one" }])
