@@ -79,7 +79,13 @@ const requests = async (connection: NatsConnection, inFlight: number, count: num
 const child = (...args: ReadonlyArray<string>): { readonly process: ChildProcess; readonly line: Promise<string> } => {
   const started = spawn(process.execPath, [import.meta.filename, ...args], { stdio: ["ignore", "pipe", "inherit"] })
   const lines = createInterface({ input: started.stdout })
-  return { process: started, line: once(lines, "line").then(([line]) => String(line)) }
+  const line = once(lines, "line").then(([first]) => String(first))
+  const lost = once(started, "exit").then(([code]) => {
+    throw new Error(`${args.join(" ")} ended with ${code} before it had said anything`)
+  })
+  // It may well end later, when it has said its line.
+  lost.catch(() => {})
+  return { process: started, line: Promise.race([line, lost]) }
 }
 
 const ended = async (started: ChildProcess): Promise<void> => {

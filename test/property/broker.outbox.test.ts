@@ -79,7 +79,7 @@ describe("the outbox", () => {
     })
     for (let n = 0; n < 1000; n++) {
       outbox.message("MSG x 1 1000\r\n", Buffer.alloc(1000), 0, 1000)
-      expect(outbox.pendingBytes).toBeLessThan(170_000)
+      expect(outbox.pendingBytes).toBeLessThan(110_000)
       if (n % 10 === 0) await tick()
     }
     expect(overflows).toBe(1)

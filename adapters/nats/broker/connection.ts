@@ -246,6 +246,7 @@ export class Connection implements Client, Words {
       return
     }
     this.#pingsOut++
+    this.#outbox.rest()
     this.#outbox.text("PING\r\n")
   }
 

@@ -4,6 +4,9 @@ import type { Socket } from "node:net"
 const pieceBytesMin = 4 * 1024
 /** A piece is handed over when it is full: the kernel takes about as much at once. */
 const pieceBytesMax = 64 * 1024
+/** What the socket is given before it has to say that it took it; the rest can still be dropped. */
+const handedBytesMax = 512 * 1024
+const nothing = Buffer.alloc(0)
 /** A body of this size is not worth a copy: it goes as it is. */
 const ownPieceBytes = 32 * 1024
 
@@ -11,7 +14,8 @@ export class Outbox {
   readonly #socket: Socket
   readonly #pendingBytesMax: number
   readonly #overflowed: () => void
-  #piece = Buffer.allocUnsafeSlow(pieceBytesMin)
+  #piece: Buffer = nothing
+  #pieceBytes = pieceBytesMin
   #at = 0
   #waiting: Array<Buffer> = []
   #waitingBytes = 0
@@ -75,6 +79,13 @@ export class Outbox {
     this.#finish()
   }
 
+  /** Nothing was said for a while: the memory is better used elsewhere. */
+  rest(): void {
+    if (this.#at > 0) return
+    this.#piece = nothing
+    this.#pieceBytes = pieceBytesMin
+  }
+
   #finish(): void {
     this.#push()
     for (const piece of this.#waiting) this.#socket.write(piece)
@@ -99,9 +110,10 @@ export class Outbox {
   }
 
   #makeRoom(bytes: number): void {
-    const grown = Math.min(pieceBytesMax, Math.max(pieceBytesMin, (this.#at + bytes) * 2))
+    // A piece that was filled within one turn was too small: the next one is twice as large.
+    if (this.#at > this.#pieceBytes / 2) this.#pieceBytes = Math.min(pieceBytesMax, this.#pieceBytes * 2)
     this.#push()
-    this.#piece = Buffer.allocUnsafeSlow(Math.max(grown, bytes))
+    this.#piece = Buffer.allocUnsafeSlow(Math.max(this.#pieceBytes, bytes))
   }
 
   #schedule(): void {
@@ -123,16 +135,26 @@ export class Outbox {
     if (this.#isEnded || this.#isBlocked) return
     const whole = this.#piece
     this.#push()
-    const { length } = this.#waiting
-    let sent = 0
-    while (sent < length && !this.#isBlocked) {
-      const piece = this.#waiting[sent++] as Buffer
-      this.#waitingBytes -= piece.length
-      if (!this.#socket.write(piece)) this.#isBlocked = true
-    }
-    this.#waiting = sent === length ? [] : this.#waiting.slice(sent)
+    this.#hand()
     // When the kernel took everything at once, the same memory serves the next turn.
     if (this.#socket.writableLength === 0 && this.#waiting.length === 0) this.#piece = whole
-    else if (this.#piece.length < 512) this.#piece = Buffer.allocUnsafeSlow(pieceBytesMin)
+  }
+
+  /** Gives the socket what waits, several pieces as one write. */
+  #hand(): void {
+    const { length } = this.#waiting
+    if (length > 1) this.#socket.cork()
+    let sent = 0
+    let handed = 0
+    while (sent < length && handed < handedBytesMax) {
+      const piece = this.#waiting[sent++] as Buffer
+      handed += piece.length
+      if (!this.#socket.write(piece)) this.#isBlocked = true
+    }
+    this.#waitingBytes -= handed
+    this.#waiting = sent === length ? [] : this.#waiting.slice(sent)
+    if (length > 1) this.#socket.uncork()
+    // What is left goes as soon as the socket has room, or in the next moment if it has it now.
+    if (this.#waiting.length > 0 && !this.#isBlocked) this.#schedule()
   }
 }

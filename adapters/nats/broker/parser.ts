@@ -30,7 +30,8 @@ const del = 127
 const tokensMax = 5
 /** The digits of the largest number that is read; what is longer is no number of ours. */
 const digitsMax = 9
-const payloadBytesFirst = 64 * 1024
+/** So much is taken for a payload when its line has come; more only when more has come. */
+const payloadBytesFirst = 256 * 1024
 const nothing = Buffer.alloc(0)
 
 export class Parser {
@@ -147,7 +148,7 @@ export class Parser {
   #payloadFrom(chunk: Buffer, at: number): number {
     const end = at + this.#due
     if (end > chunk.length) {
-      this.#payload = Buffer.allocUnsafe(Math.min(this.#due, Math.max(payloadBytesFirst, (chunk.length - at) * 2)))
+      this.#payload = Buffer.allocUnsafe(Math.min(this.#due, Math.max(payloadBytesFirst, chunk.length - at)))
       this.#payloadAt = chunk.copy(this.#payload, 0, at)
       return chunk.length
     }
