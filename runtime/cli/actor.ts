@@ -1,4 +1,5 @@
 /** `artifacts do`, `ask` and `subject`: any actor, by kind and id. */
+import { join } from "node:path"
 import { text as allOf } from "node:stream/consumers"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
@@ -81,7 +82,9 @@ export const subject = Command.make(
   },
   Effect.fnUntraced(function* ({ caller, ...given }) {
     yield* checkTokens({ KIND: given.kind, ID: given.id, "--caller": caller })
-    const { json } = yield* readGlobals
+    const { json, data, creds } = yield* readGlobals
+    const { adminCreds, inboxOf } = yield* Effect.promise(() => import("../node/secrets.ts"))
+    const inbox = inboxOf(creds ?? join(dataPath(data, process.env), adminCreds))
     const shards = yield* shardsOf(given.shards)
     if (shards < 1) return yield* usage(`--shards ${shards}: there is one at least`)
     const shard = shardOf(given.kind, given.id, shards)
@@ -89,12 +92,13 @@ export const subject = Command.make(
     const commands = subjectOf({ ...address, verb: "do", name: "COMMAND" })
     const queries = subjectOf({ ...address, verb: "ask", name: "QUERY" })
     const events = eventsSubject(given.kind, shard, given.id)
-    if (json) return yield* write(asJson({ shard, shards, commands, queries, events }))
+    if (json) return yield* write(asJson({ shard, shards, commands, queries, events, inbox }))
     const rows = [
       ["shard", `${shard} of ${shards}`],
       ["commands", commands],
       ["queries", queries],
-      ["events", events]
+      ["events", events],
+      ...(inbox === undefined ? [] : [["inbox", inbox] as const])
     ] as const
     yield* write(card(rows))
   })

@@ -8,9 +8,10 @@ import { layer as sqliteJournal } from "../../adapters/sqlite/journal.ts"
 import type { Gauge } from "../http/metrics.ts"
 import type { Bus } from "../ports/bus.ts"
 import { Journal } from "../ports/journal.ts"
-import { Objects } from "../ports/objects.ts"
+import { Objects, StoreDown } from "../ports/objects.ts"
 import type { Registry } from "../ports/registry.ts"
 import { Snapshots } from "../ports/snapshots.ts"
+import { probe } from "../probe.ts"
 import { layer as snapshotsOver } from "../snapshots.ts"
 import { CannotStart } from "./fault.ts"
 import { listenAt } from "./listen.ts"
@@ -55,12 +56,33 @@ const objectsAt = (place: string): Effect.Effect<ObjectsLayer, CannotStart> =>
     return Effect.fail(new CannotStart({ why, next: "say s3://BUCKET/PREFIX or file:///DIRECTORY" }))
   })
 
-export const stores = Effect.fnUntraced(function* (place: string) {
-  const objects = yield* objectsAt(place)
-  const context = yield* Layer.build(snapshotsOver({ prefix: "system/" }).pipe(Layer.provideMerge(objects))).pipe(
-    Effect.mapError(inWords(`the object store ${place} cannot be used`))
+/** A store that is away is tried for longer than a start should take. */
+const probeMs = 8_000
+
+const slow = (key: string) => new StoreDown({ operation: "probe", key, why: `no answer in ${probeMs} ms` })
+
+/** A store that refuses us now will do so later: that ends the start. One that is away may come back, and is waited for. */
+const probed = (objects: Objects["Service"]): Effect.Effect<void, CannotStart> =>
+  probe(objects).pipe(
+    Effect.timeoutOrElse({ duration: probeMs, orElse: () => Effect.fail(slow(objects.place)) }),
+    Effect.catchTags({
+      StoreRefused: ({ why }) =>
+        Effect.fail(new CannotStart({ why: `the object store ${objects.place} refuses: ${why}`, next: storeHint })),
+      StoreDown: (error) =>
+        Effect.logWarning(`the object store ${objects.place} is away; what needs a snapshot waits for it`, error)
+    })
   )
-  return { objects: Context.get(context, Objects), snapshots: Context.get(context, Snapshots) }
+
+const storeHint = "look at --objects, and at the credentials in the environment or the profile of this process"
+
+export const stores = Effect.fnUntraced(function* (place: string) {
+  const layer = yield* objectsAt(place)
+  const context = yield* Layer.build(snapshotsOver({ prefix: "system/" }).pipe(Layer.provideMerge(layer))).pipe(
+    Effect.mapError(inWords(`the object store ${place.replace(/\?.*/, "")} cannot be used`, storeHint))
+  )
+  const objects = Context.get(context, Objects)
+  yield* probed(objects)
+  return { objects, snapshots: Context.get(context, Snapshots) }
 })
 
 const brokerGauges = (made: Broker) => (): ReadonlyArray<Gauge> => {

@@ -10,9 +10,10 @@ interface Line {
 
 const plain = (value: unknown): unknown => {
   if (!(value instanceof Error)) return value
-  // Errors of the ports have their fields for this; of any other one the message has to do.
-  const own = Object.entries(value).filter(([name]) => name !== "cause" && name !== "stack")
-  return { error: value.name, ...(value.message === "" ? {} : { message: value.message }), ...Object.fromEntries(own) }
+  // Errors of the ports have their tag and fields for this; of any other one the name and the message have to do.
+  const own = Object.entries(value).filter(([name]) => name !== "cause" && name !== "stack" && name !== "name")
+  const told = value.message === "" ? {} : { message: value.message }
+  return { ...("_tag" in value ? {} : { name: value.name }), ...told, ...Object.fromEntries(own) }
 }
 
 /** Texts are the message; objects bring fields; errors stand under `error`. */

@@ -1,7 +1,7 @@
 /** The keys of an installation: its operator and accounts, and the credentials of its administrator and its nodes. */
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
-import { credsFile, userJwt } from "../../adapters/nats/credentials.ts"
+import { credsFile, parseCreds, readUserJwt, userJwt } from "../../adapters/nats/credentials.ts"
 import { type KeyKind, type Nkey, nkeyOf, nkeyOfSeed } from "../../adapters/nats/nkey.ts"
 import { inboxPrefixOf, type Permissions } from "../../adapters/nats/permissions.ts"
 import { callerSubjects } from "../../messages/subjects.ts"
@@ -71,4 +71,10 @@ export const fillCreds = (path: string, { account }: Secrets): void => {
   credsIn(path, adminCreds, account, adminPermissions)
   // A node answers for everybody and keeps its logs in JetStream: it may do everything within the account.
   credsIn(path, nodeCreds, account, () => ({}))
+}
+
+/** Where the answers for the user of a credentials file arrive, or undefined when there is no such file. */
+export const inboxOf = (file: string): string | undefined => {
+  const claims = readUserJwt(parseCreds(readText(file) ?? "")?.jwt ?? "")
+  return claims === undefined ? undefined : inboxPrefixOf(claims.sub)
 }
