@@ -6,6 +6,8 @@ import type { Delivery } from "./delivery.ts"
 export class Batch {
   readonly entries: Array<Entry> = []
   readonly cells: Array<Cell> = []
+  /** The events of each entry as they were decided, so that whoever hears of the commit need not read them again. */
+  readonly events: Array<ReadonlyArray<unknown>> = []
   /** When the first entry was decided, for the latency that a caller sees. */
   readonly openedAt: number
   bytes = 0
@@ -17,10 +19,11 @@ export class Batch {
     this.openedAt = openedAt
   }
 
-  add(cell: Cell, entry: Entry, bytes: number): void {
+  add(cell: Cell, entry: Entry, made: { readonly bytes: number; readonly events: ReadonlyArray<unknown> }): void {
     this.entries.push(entry)
     this.cells.push(cell)
-    this.bytes += bytes
+    this.events.push(made.events)
+    this.bytes += made.bytes
     cell.batch = this
   }
 

@@ -77,12 +77,13 @@ export class Outbox {
     this.seen = Math.max(this.seen, position)
   }
 
-  committed(placed: ReadonlyArray<Placed>): void {
-    for (const { position, entry } of placed) {
+  /** `events`: those of each entry, when they are at hand. */
+  committed(placed: ReadonlyArray<Placed>, events?: ReadonlyArray<ReadonlyArray<unknown>>): void {
+    for (const [at, { position, entry }] of placed.entries()) {
       this.startAt(position)
       const kind = this.kinds.get(entry.kind)
       if (kind?.oblige === undefined) continue
-      const owed = this.owedBy(kind, { position, entry })
+      const owed = this.owedBy(kind, { position, entry }, events?.[at])
       if (owed.length === 0) continue
       this.open.set(position, owed.length)
       for (const [index, obligation] of owed.entries()) this.chain({ position, index, obligation })
@@ -105,9 +106,11 @@ export class Outbox {
   }
 
   /** One that cannot be told stays open for ever: the log is kept, and what it owes can be told by a better release. */
-  private owedBy(kind: Kind, { position, entry }: Placed): ReadonlyArray<Obligation> {
+  private owedBy(kind: Kind, { position, entry }: Placed, events?: ReadonlyArray<unknown>): ReadonlyArray<Obligation> {
     try {
-      return kind.readEvents(entry.events).flatMap((event) => kind.oblige?.(event, entry.id) ?? [])
+      const owed: Array<Obligation> = []
+      for (const event of events ?? kind.readEvents(entry.events)) owed.push(...(kind.oblige?.(event, entry.id) ?? []))
+      return owed
     } catch (error) {
       this.open.set(position, 1)
       this.untold.push({ position, key: keyOf(entry.kind, entry.id), error })

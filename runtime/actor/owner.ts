@@ -37,13 +37,19 @@ export interface Owning {
   readonly client: Client
   /** False once the lease may have ended by this node's own clock. */
   readonly mayAnswer: () => boolean
+  /** Hears of every commit on this node, in the turn in which its answers leave. */
+  readonly heard?: Heard | undefined
 }
+
+/** The batch holds the events as they were decided; it is of no use once the call has returned. */
+export type Heard = (shard: number, placed: ReadonlyArray<Placed>, batch: Batch) => void
 
 /** A shard that is being served. */
 export interface Serving {
   readonly epoch: number
   readonly actors: Shard
   readonly offer: (delivery: Delivery) => void
+  readonly mayAnswer: () => boolean
   /** How much of the log no snapshot covers yet: what a takeover would read. */
   readonly logBytes: () => number
   /** Ends when the shard is lost, with the reason. */
@@ -101,7 +107,8 @@ export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) 
   yield* Effect.forkIn(sendOwed(outbox, owning.client, scope), scope)
   yield* Effect.forkIn(recordProgress(owned, outbox), scope)
   const logBytes = () => size.bytes
-  return { epoch: log.epoch, actors, offer, logBytes, lost: pipeline.lost } satisfies Serving
+  const { mayAnswer } = owning
+  return { epoch: log.epoch, actors, offer, mayAnswer, logBytes, lost: pipeline.lost } satisfies Serving
 })
 
 const wakeActors = Effect.fnUntraced(function* (owned: Owned, bell: Bell, scope: Scope.Scope) {
@@ -134,7 +141,8 @@ const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Par
       if (entry.kind !== outboxKind.name)
         ports.bus.publish(eventsSubject(entry.kind, shard, entry.id), publishedText(position, entry))
     }
-    outbox.committed(placed)
+    outbox.committed(placed, batch.events)
+    owning.heard?.(shard, placed, batch)
   }
   return new Shard(shard, outbox.kinds, {
     now,

@@ -203,7 +203,7 @@ export class Shard {
     const { caller, commandId } = delivery
     const known = cell.window.find(commandId, caller)
     if (known !== undefined) return this.release(cell, delivery, okText(known))
-    const read = readCommand(cell.kind, delivery)
+    const read = delivery.command === undefined ? readCommand(cell.kind, delivery) : { value: delivery.command }
     if ("why" in read) return this.fail(delivery, { _tag: "Malformed", why: read.why })
     const at = Math.max(now, cell.at)
     const context = { id: cell.id, caller, commandId, at, version: cell.version + 1 }
@@ -243,7 +243,7 @@ export class Shard {
     cell.state = state
     const entry: Entry = { ...draft, due: cell.kind.due(state) }
     cell.decided(entry)
-    batch.add(cell, entry, bytes)
+    batch.add(cell, entry, { bytes, events: made.events })
     batch.release(delivery, okText(reply))
   }
 

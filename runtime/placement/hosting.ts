@@ -3,7 +3,7 @@ import { Effect, type Scope } from "effect"
 import { keep } from "../actor/keep.ts"
 import type { Kind } from "../actor/kind.ts"
 import type { Settings } from "../actor/owned.ts"
-import type { Ports, Serving } from "../actor/owner.ts"
+import type { Heard, Ports, Serving } from "../actor/owner.ts"
 import type { Client } from "../client.ts"
 
 export interface Hosting {
@@ -11,6 +11,7 @@ export interface Hosting {
   readonly kinds: ReadonlyMap<string, Kind>
   readonly settings: Settings
   readonly client: Client
+  readonly heard?: Heard
 }
 
 /** One shard on this node, for health and metrics. */
@@ -27,6 +28,8 @@ export interface Placement {
   readonly held: () => ReadonlyArray<Held>
   /** False while a shard that should be served here is not. */
   readonly isReady: () => boolean
+  /** The shard as it is served here now; undefined when it is not. */
+  readonly serving: (shard: number) => Serving | undefined
   /** Ends when every shard that should be served here is. */
   readonly ready: Effect.Effect<void>
 }
@@ -58,6 +61,8 @@ export class Served {
       logBytes: logBytes()
     }))
   }
+
+  readonly of = (shard: number): Serving | undefined => this.serving.get(shard)
 
   has(shard: number): boolean {
     return this.serving.has(shard)

@@ -132,7 +132,7 @@ export const leased = Effect.fnUntraced(function* (
   const ready = Effect.gen(function* () {
     while (!isReady() || holding.size === 0) yield* Effect.sleep(20)
   })
-  return { held: () => served.held(), isReady, ready } satisfies Placement
+  return { held: () => served.held(), isReady, serving: served.of, ready } satisfies Placement
 })
 
 /** Another node declared this one dead, or has its name: whatever it held is no longer its own. */

@@ -11,5 +11,5 @@ export const standalone = Effect.fnUntraced(function* (ports: Ports, hosting: Ho
   const ready = Effect.gen(function* () {
     while (!isReady()) yield* Effect.sleep(5)
   })
-  return { held: () => served.held(), isReady, ready } satisfies Placement
+  return { held: () => served.held(), isReady, serving: served.of, ready } satisfies Placement
 })
