@@ -44,6 +44,8 @@ export class Checkpointer {
     this.#bytes = 0
     this.#busy = true
     this.#worker ??= this.#start()
+    // While it works commits may wait for it, and so it keeps the process alive; while it idles it does not.
+    this.#worker.ref()
     this.#worker.postMessage("checkpoint")
   }
 
@@ -51,6 +53,7 @@ export class Checkpointer {
     const worker = new Worker(new URL(import.meta.url), { workerData: { file: this.#store.file, role } })
     worker.on("message", (outcome: number | string) => {
       this.#busy = false
+      worker.unref()
       if (typeof outcome === "string") this.#warn(outcome)
       else if (outcome > walPagesMax) this.#finish()
       this.#caughtUp()
@@ -61,7 +64,6 @@ export class Checkpointer {
       this.#warn(error.message)
       this.#caughtUp()
     })
-    worker.unref()
     return worker
   }
 
