@@ -22,11 +22,15 @@ class Logs {
   readonly store: Store
   readonly writer: Writer
   readonly #followers = new Map<number, Set<() => void>>()
+  readonly #turns = new Map<number, number>()
 
   constructor(options: Options) {
     this.store = new Store(options.file)
     this.writer = new Writer(this.store, options.durability !== "process", (shards) => {
-      for (const shard of shards) for (const look of [...(this.#followers.get(shard) ?? [])]) look()
+      for (const shard of shards) {
+        this.#turns.set(shard, this.turnOf(shard) + 1)
+        for (const look of [...(this.#followers.get(shard) ?? [])]) look()
+      }
     })
   }
 
@@ -73,8 +77,18 @@ class Logs {
       })
   }
 
-  changed(shard: number): Effect.Effect<void> {
+  /** Counts what this node settled in the log: it tells a follower that something came after its last look. */
+  turnOf(shard: number): number {
+    return this.#turns.get(shard) ?? 0
+  }
+
+  /** Ends when something was settled since that turn, be it before we began to wait. */
+  changed(shard: number, turn: number): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
+      if (this.turnOf(shard) !== turn) {
+        resume(Effect.void)
+        return
+      }
       const followers = this.#followers.get(shard) ?? new Set()
       this.#followers.set(shard, followers)
       const look = () => resume(Effect.void)
@@ -102,10 +116,14 @@ const read = (logs: Logs, shard: number, after: Position): Pages =>
 const follow = (logs: Logs, shard: number, after: Position): Pages =>
   Stream.suspend(() => {
     const next = logs.reader(shard, after)(Number.POSITIVE_INFINITY)
-    const wait = Effect.timeoutOption(logs.changed(shard), strangersMs)
-    const pull: Effect.Effect<readonly [ReadonlyArray<Read>], Unavailable | Corrupt> = Effect.flatMap(next, (page) =>
-      page.length === 0 ? Effect.flatMap(wait, () => pull) : Effect.succeed([page] as const)
-    )
+    const pull: Effect.Effect<readonly [ReadonlyArray<Read>], Unavailable | Corrupt> = Effect.suspend(() => {
+      const turn = logs.turnOf(shard)
+      return Effect.flatMap(next, (page) =>
+        page.length > 0
+          ? Effect.succeed([page] as const)
+          : Effect.flatMap(Effect.timeoutOption(logs.changed(shard, turn), strangersMs), () => pull)
+      )
+    })
     return Stream.fromPull(Effect.succeed(pull))
   })
 

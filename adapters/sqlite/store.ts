@@ -19,8 +19,9 @@ const busyTimeoutMs = 5000
 /** One page of a replay: enough to be quick, and little enough not to hold up the loop for milliseconds. */
 const pageBytesMax = 1024 * 1024
 
-/** Truncation deletes so many frames at a time, so that commits find a gap between two steps. */
+/** Truncation deletes so much at a time, so that commits find a gap between two steps. */
 const truncateFramesMax = 64
+const truncateBytesMax = 1024 * 1024
 
 /**
  * The write-ahead log starts over when it is about this long. It is filled with zeros to this length when it is made,
@@ -66,6 +67,8 @@ export class Store {
   readonly #insert: StatementSync
   readonly #page: StatementSync
   readonly #last: StatementSync
+  readonly #sizes: StatementSync
+  readonly #delete: StatementSync
   readonly #begin: StatementSync
   readonly #commit: StatementSync
 
@@ -85,6 +88,10 @@ export class Store {
         "SELECT place, frame FROM frames WHERE place >= ? AND place < ? ORDER BY place"
       )
       this.#last = this.#database.prepare("SELECT max(place) AS place FROM frames WHERE place >= ? AND place < ?")
+      this.#sizes = this.#database.prepare(
+        "SELECT place, length(frame) AS bytes FROM frames WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
+      )
+      this.#delete = this.#database.prepare("DELETE FROM frames WHERE place >= ? AND place <= ?")
       this.#begin = this.#database.prepare("BEGIN IMMEDIATE")
       this.#commit = this.#database.prepare("COMMIT")
     } catch (error) {
@@ -210,10 +217,16 @@ export class Store {
   /** Deletes some frames before this sequence; false when there are none left. Later frames use their pages again. */
   deleteSome(shard: number, before: number): boolean {
     const base = shard * sequencesMax
-    const result = this.#database
-      .prepare("DELETE FROM frames WHERE place IN (SELECT place FROM frames WHERE place >= ? AND place < ? LIMIT ?)")
-      .run(base, base + before, truncateFramesMax)
-    return Number(result.changes) === truncateFramesMax
+    let bytes = 0
+    let last = -1
+    for (const row of this.#sizes.iterate(base, base + before, truncateFramesMax)) {
+      last = numberIn(row, "place")
+      bytes += numberIn(row, "bytes")
+      if (bytes >= truncateBytesMax) break
+    }
+    if (last < 0) return false
+    this.#delete.run(base, last)
+    return true
   }
 
   /** Copies what it can from the write-ahead log into the file. */
