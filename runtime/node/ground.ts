@@ -61,7 +61,7 @@ const probeMs = 8_000
 
 const slow = (key: string) => new StoreDown({ operation: "probe", key, why: `no answer in ${probeMs} ms` })
 
-/** A store that refuses us now will do so later: that ends the start. One that is away may come back, and is waited for. */
+/** A store that refuses us now will do so later, which ends the start. One that is away may come back. */
 const probed = (objects: Objects["Service"]): Effect.Effect<void, CannotStart> =>
   probe(objects).pipe(
     Effect.timeoutOrElse({ duration: probeMs, orElse: () => Effect.fail(slow(objects.place)) }),

@@ -1,5 +1,6 @@
 /** A node's life from its first start on, as the command line sees it. */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import { request } from "node:http"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { cleanUp, freshPath, kill, run, start, stop, type Up, up } from "./command.ts"
@@ -134,7 +135,15 @@ describe("a node on its own", () => {
     node = await up(data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
     expect(node.told().stdout).toContain("process: what is acknowledged survives kill -9, not power loss")
     expect(await node.json("key", "list")).toHaveLength(2)
-    await stop(node)
+    // A request that never ends holds up the stop; the second signal does not wait for it.
+    const held = request(`${node.http}/v1/ask/account/local/X`, { method: "POST", headers: { "content-length": "9" } })
+    held.on("error", () => {})
+    held.setHeader("authorization", `Bearer ${readFileSync(join(data, "admin.token"), "utf8").trim()}`)
+    held.write("{")
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    node.child.kill("SIGTERM")
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(await stop(node)).toMatchObject({ code: 143, signal: null })
     rmSync(join(data, "account.seed"))
     const refused = await run("up", "--data", data)
     expect(refused).toMatchObject({ code: 1 })
