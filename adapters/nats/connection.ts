@@ -72,8 +72,13 @@ const whyOf = (cause: unknown): string => {
 const closed = (connection: NatsConnection): Effect.Effect<void> =>
   Effect.promise(async () => {
     if (connection.isClosed()) return
-    const late = new Promise<void>((resolve) => setTimeout(resolve, drainMs).unref())
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, drainMs)
+    })
+    // A server that is away cannot take what waits: that it was not taken is why the time is bounded.
     await Promise.race([connection.drain().catch(() => {}), late])
+    clearTimeout(timer)
     await connection.close()
   })
 

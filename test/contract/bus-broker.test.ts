@@ -62,7 +62,7 @@ describe("the embedded broker", () => {
 
   it("lets go of who does not say who it is, of who is gone, and of one too many", async () => {
     const made = await started({
-      limits: { authTimeoutMs: 50, pingIntervalMs: 40, pingsOutMax: 2, connectionsMax: 2, subscriptionsMax: 2 }
+      limits: { authTimeoutMs: 400, pingIntervalMs: 150, pingsOutMax: 2, connectionsMax: 2, subscriptionsMax: 2 }
     })
     const silent = await wire(made.url, "")
     await silent.until("-ERR 'Authentication Timeout'\r\n")
@@ -138,7 +138,7 @@ describe("the embedded broker", () => {
     await answering(bobBus, "bob")
     revoked.add(ann.publicKey)
     expect(made.drop(ann.publicKey)).toBe(1)
-    const ask = (subject: string) => Effect.runPromiseExit(made.bus.request(subject, { body: "", timeoutMs: 500 }))
+    const ask = (subject: string) => Effect.runPromiseExit(made.bus.request(subject, { body: "", timeoutMs: 3_000 }))
     expect(Exit.isSuccess(await ask("bob"))).toBe(true)
     expect(Exit.isFailure(await ask("ann"))).toBe(true)
     await new Promise((resolve) => setTimeout(resolve, 700))
@@ -219,7 +219,7 @@ describe("the embedded broker", () => {
     )
     const creds = user({ publish: { allow: ["service"] } })
     const bus = await joined({ servers: made.url, credentials: creds })
-    expect(text((await Effect.runPromise(bus.request("service", { body: "", timeoutMs: 500 }))).body)).toBe("answer")
+    expect(text((await Effect.runPromise(bus.request("service", { body: "", timeoutMs: 3_000 }))).body)).toBe("answer")
     const open = await started()
     await Effect.runPromise(
       Scope.provide(

@@ -99,7 +99,7 @@ export const serverContract = (name: string, keys: Keys, start: Effect.Effect<Gr
       expect(heard).toEqual(["0", "1", "2"])
       expect(subscription.isClosed()).toBe(true)
       expect(manual.heard).toEqual(["0", "1", "2", "3", "4", "5", "6"])
-      await expect(one.request(subject, "", { timeout: 500 })).rejects.toThrow(/no responders/)
+      await expect(one.request(subject, "", { timeout: 3_000 })).rejects.toThrow(/no responders/)
     })
 
     it("takes the same name again for a subscription, once the first has ended", async () => {
@@ -151,7 +151,7 @@ export const serverContract = (name: string, keys: Keys, start: Effect.Effect<Gr
 
     it("says that nobody listens, to those who asked to be told", async () => {
       const [one, subject] = [await join(), at()]
-      await expect(one.request(subject, "", { timeout: 500 })).rejects.toThrow(/no responders/)
+      await expect(one.request(subject, "", { timeout: 3_000 })).rejects.toThrow(/no responders/)
       const deaf = await bare(ground.open, 'CONNECT {"verbose":false,"headers":false}\r\n')
       deaf.send(`SUB in.${subject} 1\r\nPUB ${subject} in.${subject} 0\r\n\r\nPING\r\n`)
       expect(await deaf.until("PONG\r\n")).toBe("PONG\r\n")
@@ -166,7 +166,7 @@ export const serverContract = (name: string, keys: Keys, start: Effect.Effect<Gr
         connection.subscribe(subject, { callback: (_, message) => void message.respond("here") })
       await Promise.all([one.flush(), two.flush()])
       const answers: Array<string> = []
-      for await (const answer of await one.requestMany(subject, "", { maxWait: 300, strategy: "timer" }))
+      for await (const answer of await one.requestMany(subject, "", { maxWait: 700, strategy: "timer" }))
         answers.push(text(answer.data))
       expect(answers).toEqual(["here", "here", "here"])
     })
@@ -328,7 +328,7 @@ export const serverContract = (name: string, keys: Keys, start: Effect.Effect<Gr
         user({
           publish: { allow: [] },
           subscribe: { allow: [`${subject}.>`] },
-          responses: { max: 1, ttlMs: 300 }
+          responses: { max: 1, ttlMs: 1_000 }
         })
       )
       const asker = await enter(user({}))
@@ -339,16 +339,16 @@ export const serverContract = (name: string, keys: Keys, start: Effect.Effect<Gr
             message.respond("one")
             message.respond("two")
           }
-          if (message.subject.endsWith(".late")) setTimeout(answer, 600)
+          if (message.subject.endsWith(".late")) setTimeout(answer, 1_400)
           else answer()
         }
       })
       await responder.flush()
-      const answers = await asker.requestMany(`${subject}.now`, "", { maxWait: 200, strategy: "timer" })
+      const answers = await asker.requestMany(`${subject}.now`, "", { maxWait: 700, strategy: "timer" })
       const heard: Array<string> = []
       for await (const answer of answers) heard.push(text(answer.data))
       expect(heard).toEqual(["one"])
-      await expect(asker.request(`${subject}.late`, "", { timeout: 900 })).rejects.toThrow(/timeout/i)
+      await expect(asker.request(`${subject}.late`, "", { timeout: 2_000 })).rejects.toThrow(/timeout/i)
       responder.publish(`${subject}.x`, "")
       await responder.flush()
       await pause(10)
@@ -364,8 +364,8 @@ export const serverContract = (name: string, keys: Keys, start: Effect.Effect<Gr
       const ann = await enter(user(permissions("ann")), { inboxPrefix: inboxPrefixOf("ann") })
       const bob = await enter(user(permissions("bob")), { inboxPrefix: inboxPrefixOf("bob") })
       const own = `art.v1.do.workspace.3.${target.id}.ann.Write`
-      expect(text((await ann.request(own, "", { timeout: 500 })).data)).toBe(own)
-      await expect(bob.request(own, "", { timeout: 500 })).rejects.toThrow(/permissions violation/i)
+      expect(text((await ann.request(own, "", { timeout: 3_000 })).data)).toBe(own)
+      await expect(bob.request(own, "", { timeout: 3_000 })).rejects.toThrow(/permissions violation/i)
       expect(listen(bob, `${inboxPrefixOf("ann")}.>`).heard).toEqual([])
       const overheard = listen(bob, `${inboxPrefixOf("ann")}.>`).heard
       const events = listen(bob, `art.v1.on.workspace.3.${target.id}`).heard

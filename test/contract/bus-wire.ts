@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net"
 export interface Wire {
   readonly socket: Socket
   readonly send: (text: string | Uint8Array) => void
-  /** All that came, up to and with the first place where this stands; it is taken out. Fails after two seconds. */
+  /** All that came, up to and with the first place where this stands; it is taken out. Fails after ten seconds. */
   readonly until: (wanted: string) => Promise<string>
   /** What came and was not taken out. */
   readonly rest: () => string
@@ -13,7 +13,7 @@ export interface Wire {
   readonly close: () => void
 }
 
-const patienceMs = 2_000
+const patienceMs = 10_000
 export const plainConnect = 'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'
 
 /** Connects, takes the INFO line, and says CONNECT when `hello` is given. */

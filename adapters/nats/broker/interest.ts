@@ -15,12 +15,19 @@ export interface Match<T> {
 /** Enough for the subjects of a busy moment. */
 const answersMax = 4096
 
+/** A queue group as it stands at one pattern. */
+interface Crowd<T> {
+  readonly members: Set<T>
+  turn: number
+}
+
 class Node<T> {
   readonly next = new Map<string, Node<T>>()
-  each: ReadonlyArray<T> = []
-  readonly groups = new Map<string, Group<T>>()
+  /** A set, because one subject may have a hundred thousand listeners that come and go. */
+  readonly each = new Set<T>()
+  readonly groups = new Map<string, Crowd<T>>()
   isEmpty(): boolean {
-    return this.next.size === 0 && this.each.length === 0 && this.groups.size === 0
+    return this.next.size === 0 && this.each.size === 0 && this.groups.size === 0
   }
 }
 
@@ -34,6 +41,7 @@ export class Interest<T> {
     return this.#size
   }
 
+  /** A listener is added once for a pattern: it is told apart from others by its identity. */
   add(pattern: string, queue: string | undefined, listener: T): void {
     this.#forget()
     this.#size++
@@ -47,12 +55,12 @@ export class Interest<T> {
       node = next
     }
     if (queue === undefined) {
-      node.each = [...node.each, listener]
+      node.each.add(listener)
       return
     }
     const group = node.groups.get(queue)
-    if (group === undefined) node.groups.set(queue, { queue, members: [listener], turn: 0 })
-    else group.members.push(listener)
+    if (group === undefined) node.groups.set(queue, { members: new Set([listener]), turn: 0 })
+    else group.members.add(listener)
   }
 
   remove(pattern: string, queue: string | undefined, listener: T): boolean {
@@ -100,16 +108,10 @@ export class Interest<T> {
 }
 
 const takeOut = <T>(node: Node<T>, queue: string | undefined, listener: T): boolean => {
-  if (queue === undefined) {
-    if (!node.each.includes(listener)) return false
-    node.each = node.each.filter((other) => other !== listener)
-    return true
-  }
+  if (queue === undefined) return node.each.delete(listener)
   const group = node.groups.get(queue)
-  const at = group?.members.indexOf(listener) ?? -1
-  if (group === undefined || at < 0) return false
-  group.members.splice(at, 1)
-  if (group.members.length === 0) node.groups.delete(queue)
+  if (group?.members.delete(listener) !== true) return false
+  if (group.members.size === 0) node.groups.delete(queue)
   return true
 }
 
@@ -137,19 +139,13 @@ const collect = <T>(
 
 const take = <T>(node: Node<T>, each: Array<T>, groups: Array<Group<T>>): void => {
   for (const listener of node.each) each.push(listener)
-  for (const group of node.groups.values()) {
+  for (const [queue, crowd] of node.groups) {
     // A queue group is one group by its name, even when its members listen to different patterns.
-    const same = groups.findIndex((other) => other.queue === group.queue)
-    if (same < 0) groups.push({ queue: group.queue, members: [...group.members], turn: group.turn++ })
-    else groups[same] = merged(groups[same] as Group<T>, group)
+    const same = groups.find((other) => other.queue === queue)
+    if (same === undefined) groups.push({ queue, members: [...crowd.members], turn: crowd.turn++ })
+    else for (const member of crowd.members) same.members.push(member)
   }
 }
-
-const merged = <T>(one: Group<T>, other: Group<T>): Group<T> => ({
-  queue: one.queue,
-  members: [...one.members, ...other.members],
-  turn: one.turn
-})
 
 /** The member whose turn it is; the turn passes on. */
 export const nextOf = <T>(group: Group<T>): T => {
