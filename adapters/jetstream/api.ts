@@ -2,7 +2,7 @@
 import type { NatsConnection } from "@nats-io/nats-core"
 
 /** One question: an answer that takes longer than this comes from a server that lost its quorum, or not at all. */
-const askMs = 2_000
+export const askMs = 2_000
 
 /**
  * How long something of unknown fate, or an API that does not answer, is asked again: longer than the election after
@@ -43,8 +43,13 @@ export const accepted = <A>(answer: unknown): A => {
   return answer as A
 }
 
-export const ask = async <A>(connection: NatsConnection, call: string, body: object = {}): Promise<A> => {
-  const message = await connection.request(`$JS.API.${call}`, JSON.stringify(body), { timeout: askMs })
+export const ask = async <A>(
+  connection: NatsConnection,
+  call: string,
+  body: object = {},
+  timeout: number = askMs
+): Promise<A> => {
+  const message = await connection.request(`$JS.API.${call}`, JSON.stringify(body), { timeout })
   return accepted<A>(parse(message.data))
 }
 

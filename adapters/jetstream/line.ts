@@ -5,11 +5,18 @@ import type { Entry, Position } from "../../messages/entry.ts"
 import { logSubject } from "../../messages/subjects.ts"
 import { countOf, framesOf, moved, positionOf, readFrame } from "../../runtime/journal/frame.ts"
 import { Fenced, Unavailable } from "../../runtime/ports/journal.ts"
-import { accepted, doubtMs, parse, pause, whyOf } from "./api.ts"
+import { accepted, askMs, doubtMs, parse, pause, whyOf } from "./api.ts"
 import { messageAt, streamOf } from "./stream.ts"
 
-/** Without any acknowledgement for so long, the log is asked what became of the appends. */
+/**
+ * Without any acknowledgement for so long, the log is asked what became of the appends. Each time that it knows nothing
+ * of them doubles this, for servers that are only slow are not helped by being sent everything again.
+ */
 const silenceMs = 1_000
+const silenceMsMax = 4_000
+
+/** A question to a leader that just went is never answered: the first ones are soon asked again, later ones have time. */
+const firstLookMs = 250
 
 /** Between two looks at a log that cannot answer. */
 const retryMs = 50
@@ -54,6 +61,9 @@ export class Line {
   #waiting = new Map<string, Slot>()
   #tokens = 0
   #heardMs = 0
+  #silenceMs = silenceMs
+  /** Since when nothing has been settled although the log was asked. */
+  #doubtMs: number | undefined
   #watch: NodeJS.Timeout | undefined
   #inDoubt = false
   #retired: number | undefined
@@ -142,8 +152,10 @@ export class Line {
     if (this.#sent === 0) {
       clearInterval(this.#watch)
       this.#watch = undefined
-    } else if (!this.#inDoubt && performance.now() - this.#heardMs > silenceMs) {
-      this.#doubt(`no acknowledgement for ${silenceMs} ms`)
+    } else if (!this.#inDoubt && performance.now() - this.#heardMs > this.#silenceMs) {
+      const silence = this.#silenceMs
+      this.#silenceMs = Math.min(2 * silence, silenceMsMax)
+      this.#doubt(`no acknowledgement for ${silence} ms`)
     }
   }
 
@@ -172,6 +184,8 @@ export class Line {
     if (this.#sent > 0) this.#sent -= 1
     this.#last = slot.sequence
     this.#settled += 1
+    this.#silenceMs = silenceMs
+    this.#doubtMs = undefined
     const { append, frame, sequence } = slot
     const count = countOf(frame)
     for (let index = 0; index < count; index++) append.positions.push(positionOf(sequence, index))
@@ -193,19 +207,21 @@ export class Line {
   async #resolve(why: string): Promise<void> {
     let scan = this.#last + 1
     let reason = why
-    let end = performance.now() + doubtMs
+    let lookMs = firstLookMs
     while (this.#failure === undefined) {
-      if (performance.now() > end) {
+      this.#doubtMs ??= performance.now()
+      if (performance.now() - this.#doubtMs > doubtMs) {
         this.fail(this.#unavailable(`whether appends were written could not be found out in ${doubtMs} ms: ${reason}`))
         return
       }
       try {
-        const stored = await messageAt(this.#options.connection, this.#options.shard, scan)
+        const stored = await messageAt(this.#options.connection, this.#options.shard, scan, lookMs)
         if (stored === undefined) break
-        if (this.#isMine(stored, scan)) end = performance.now() + doubtMs
+        this.#lookAt(stored, scan)
         scan += 1
       } catch (error) {
         reason = whyOf(error)
+        lookMs = Math.min(lookMs * 2, askMs)
         await pause(retryMs)
       }
     }
@@ -218,19 +234,18 @@ export class Line {
   }
 
   /** Settles the first slot if this is it; ends the claim if it is another claim; anything else is not of the log. */
-  #isMine(stored: Buffer, sequence: number): boolean {
+  #lookAt(stored: Buffer, sequence: number): void {
     const frame = readFrame(stored, sequence)
     if ("broken" in frame) throw new Error(`at ${sequence}: ${frame.broken}`)
     if (frame.owner !== undefined) {
       this.fail(new Fenced({ epoch: frame.epoch, log: this.#options.log }))
-      return false
+      return
     }
     const slot = this.#slots[0]
-    if (slot === undefined || frame.epoch !== this.#options.epoch || frame.ordinal !== this.#settled + 1) return false
+    if (slot === undefined || frame.epoch !== this.#options.epoch || frame.ordinal !== this.#settled + 1) return
     slot.frame = stored
     slot.sequence = sequence
     this.#settle()
-    return true
   }
 
   /** Gives every slot its new place; where it changed, the frame says so. */

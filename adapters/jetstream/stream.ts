@@ -77,13 +77,15 @@ export const ensure = (connection: NatsConnection, shard: number, replicas: numb
 export const messageAt = async (
   connection: NatsConnection,
   shard: number,
-  sequence: number
+  sequence: number,
+  timeoutMs?: number
 ): Promise<Buffer | undefined> => {
   try {
     const { message } = await ask<{ readonly message: { readonly data?: string } }>(
       connection,
       `STREAM.MSG.GET.${streamOf(shard)}`,
-      { seq: sequence }
+      { seq: sequence },
+      timeoutMs
     )
     return Buffer.from(message.data ?? "", "base64")
   } catch (error) {

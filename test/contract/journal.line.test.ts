@@ -170,4 +170,15 @@ describe("a line of appends", () => {
     )
     expect(Math.min(reached.acknowledged, reached.fenced, reached.orphans)).toBeGreaterThan(0)
   })
+
+  it("gives up after a while when appends never arrive, although the log can be read", async () => {
+    const stream = new FakeStream(1, { deaf: 0, lateMs: 2, lost: 100, stale: 0 })
+    const epoch = stream.append(claimOf("one", 0, 0))
+    const line = new Line({ connection: stream.connection, epoch, log: "fake", shard: 0, window: 4 })
+    const answers = [1, 2].map((version) => Effect.runPromise(Effect.flip(line.append([entryOf(version)]))))
+    await vi.advanceTimersByTimeAsync(25_000)
+    for (const failure of await Promise.all(answers)) {
+      expect(failure).toMatchObject({ _tag: "Unavailable", why: expect.stringContaining("no acknowledgement") })
+    }
+  })
 })
