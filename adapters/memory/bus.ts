@@ -8,7 +8,6 @@ import { isPattern, isSubject } from "../nats/broker/subjects.ts"
 interface Listener {
   readonly pattern: string
   readonly heard: (message: Message) => void
-  /** False as soon as its scope is closed, even for what is under way. */
 }
 
 const none: Headers = Object.freeze({})
