@@ -112,7 +112,10 @@ export const leased = Effect.fnUntraced(function* (
         yield* Effect.logWarning(`${me.node} was declared dead, or another node has this name; it joins anew`)
         yield* stopAll
       }
-      yield* Effect.sleep(Math.ceil((options.ttlMs / 4) * (0.8 + 0.4 * (yield* Random.next))))
+      // A node that may be dead is looked at as soon as that is certain, and not at the next beat.
+      const untilBeat = (options.ttlMs / 4) * (0.8 + 0.4 * (yield* Random.next))
+      const untilNews = sightings.nextAt - (yield* Clock.currentTimeMillis)
+      yield* Effect.sleep(Math.ceil(Math.min(untilBeat, Math.max(options.ttlMs / 16, untilNews))))
     }
   })
 

@@ -20,16 +20,21 @@ export const shardKey = (shard: number): string => `shard-${shard}`
 /** When this observer first saw each revision, by its own clock: nobody's clock is compared with another's. */
 export class Sightings {
   private seen = new Map<string, { readonly revision: number; readonly at: number }>()
+  /** When the first of the nodes seen will have stood still for too long, unless it moves before. */
+  nextAt = Number.POSITIVE_INFINITY
 
   /** Node records that have stood still for longer than they promised. */
   expired(records: ReadonlyArray<Record>, now: number): Array<Record> {
     const nodes = records.filter((record) => record.key.startsWith("node-"))
     const seen = new Map<string, { readonly revision: number; readonly at: number }>()
+    this.nextAt = Number.POSITIVE_INFINITY
     const dead = nodes.filter((record) => {
       const before = this.seen.get(record.key)
       const at = before !== undefined && before.revision === record.revision ? before.at : now
       seen.set(record.key, { revision: record.revision, at })
-      return now - at > (JSON.parse(record.value) as NodeRecord).ttlMs
+      const { ttlMs } = JSON.parse(record.value) as NodeRecord
+      this.nextAt = Math.min(this.nextAt, at + ttlMs + 1)
+      return now - at > ttlMs
     })
     this.seen = seen
     return dead
@@ -38,6 +43,7 @@ export class Sightings {
   /** The registry was away: nobody could be seen, and nobody could show a sign of life. */
   forget(): void {
     this.seen = new Map()
+    this.nextAt = Number.POSITIVE_INFINITY
   }
 }
 

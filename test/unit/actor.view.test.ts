@@ -93,6 +93,20 @@ describe("sightings", () => {
     expect(expired(sightings, 500, ...records)).toEqual([nodeKey("quick")])
   })
 
+  it("know when the next one may expire", () => {
+    const sightings = new Sightings()
+    expect(sightings.nextAt).toBe(Number.POSITIVE_INFINITY)
+    const records = (beat: number) => [node("n1", beat, "i", 400), node("n2", 1, "i", 1_000)]
+    expired(sightings, 0, ...records(1))
+    expect(sightings.nextAt).toBe(401)
+    expired(sightings, 300, ...records(2))
+    expect(sightings.nextAt).toBe(701)
+    expired(sightings, 650, ...records(3))
+    expect(sightings.nextAt).toBe(1_001)
+    sightings.forget()
+    expect(sightings.nextAt).toBe(Number.POSITIVE_INFINITY)
+  })
+
   it("begin anew after an outage, in which nobody could show a sign of life", () => {
     const sightings = new Sightings()
     expired(sightings, 0, node("n2", 1))
