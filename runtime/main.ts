@@ -22,6 +22,7 @@ const stop = (code: number) => (): void => {
 }
 process.on("SIGINT", stop(130))
 process.on("SIGTERM", stop(143))
+process.on("SIGHUP", stop(129))
 
 running.addObserver((exit) => {
   const isUp = args.includes("up")

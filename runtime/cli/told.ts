@@ -15,7 +15,10 @@ const words: Readonly<Record<string, (said: Said, call: Call) => Words>> = {
     message: `there is no organisation ${org}`,
     next: `make it with: artifacts org create --org ${org}`
   }),
-  AlreadyFounded: ({ org }) => ({ message: `the organisation ${org} is there already` }),
+  AlreadyFounded: ({ org }) => ({
+    message: `the organisation ${org} is there already`,
+    next: "name another one with --org"
+  }),
   NameTaken: ({ name }) => ({
     message: `there is a workspace ${name} already`,
     next: `look at it with: artifacts workspace show ${name}`

@@ -21,6 +21,9 @@ const connectionsMax = 10_000
 /** How long answers may take that were under way when the node was told to stop. */
 const drainMs = 2_500
 
+/** Where somebody on this host reaches a server that listens on all of its addresses. */
+export const reachedAt = (host: string): string => (host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host)
+
 export interface HttpServer {
   readonly host: string
   readonly port: number
@@ -135,7 +138,8 @@ export const httpServer = (at: Listening, route: Router): Effect.Effect<HttpServ
     server.keepAliveTimeout = keepAliveTimeoutMs
     server.maxConnections = connectionsMax
     const { port } = yield* Effect.acquireRelease(listen(server, at), () => stop(server, front))
-    const shown = at.host.includes(":") ? `[${at.host}]` : at.host
+    const host = reachedAt(at.host)
+    const shown = host.includes(":") ? `[${host}]` : host
     return {
       host: at.host,
       port,

@@ -6,6 +6,7 @@ import type { Authority } from "../../adapters/nats/broker/admission.ts"
 import { type Broker, broker, type CannotListen } from "../../adapters/nats/broker/broker.ts"
 import { layer as sqliteJournal } from "../../adapters/sqlite/journal.ts"
 import type { Gauge } from "../http/metrics.ts"
+import { reachedAt } from "../http/server.ts"
 import type { Bus } from "../ports/bus.ts"
 import { Journal } from "../ports/journal.ts"
 import { Objects, StoreDown } from "../ports/objects.ts"
@@ -121,7 +122,7 @@ export const ownGround = Effect.fnUntraced(function* (options: UpOptions, shards
     mode: "standalone",
     shards,
     bus: made.bus,
-    busUrl: `nats://${addressText(made)}`,
+    busUrl: `nats://${addressText({ host: reachedAt(made.host), port: made.port })}`,
     journal: Context.get(context, Journal),
     journalPlace: file,
     ...kept,

@@ -107,10 +107,12 @@ const routes = Effect.fnUntraced(function* (parts: {
 
 /** Serves until the scope closes: the last that came up goes down first. */
 export const node = Effect.fnUntraced(function* (options: UpOptions) {
-  const data = yield* openDataDir(options.data, options.program, options.shards)
+  const opened = yield* openDataDir(options.data, options.program, options.shards)
   const doorkeeper = new Doorkeeper()
-  const ground = yield* groundOf(options, data, doorkeeper)
+  const ground = yield* groundOf(options, opened, doorkeeper)
   const { shards } = ground
+  // A new node has taken the number from its cluster.
+  const data = { ...opened, shards }
   yield* tellWhere(ground.bus, shards).pipe(
     Effect.mapError((error) => new CannotStart({ why: `the bus ${ground.busUrl} cannot be used: ${error.why}` }))
   )
