@@ -15,7 +15,7 @@ import { messageAt, streamOf } from "./stream.ts"
 const silenceMs = 1_000
 const silenceMsMax = 4_000
 
-/** A question to a leader that just went is never answered: the first ones are soon asked again, later ones have time. */
+/** A leader that just went never answers: the first questions are soon asked again, the later ones have time. */
 const firstLookMs = 250
 
 /** Between two looks at a log that cannot answer. */
