@@ -3,6 +3,7 @@ import { Clock, Effect, Exit, Random, Scope } from "effect"
 import type { Ports } from "../actor/owner.ts"
 import { randomId } from "../client.ts"
 import type { Record, Registry, RegistryConflict, RegistryDown } from "../ports/registry.ts"
+import { bounded } from "./bounded.ts"
 import { type Hosting, type Placement, Served } from "./hosting.ts"
 import { type NodeRecord, nodeKey, type ShardRecord, Sightings, shardKey, shareOf, viewOf } from "./view.ts"
 
@@ -46,7 +47,8 @@ export const leased = Effect.fnUntraced(function* (
   hosting: Hosting,
   options: LeaseOptions = leaseOptions
 ) {
-  const { registry } = ports
+  // A write that is given up may yet be done; what became of it is seen in the records.
+  const registry = bounded(ports.registry, options.ttlMs / 3)
   const clock = yield* Clock.Clock
   const served = new Served()
   const me = new Membership(hosting.node)
@@ -65,7 +67,10 @@ export const leased = Effect.fnUntraced(function* (
     holding.delete(shard)
     if (scope !== undefined) yield* Scope.close(scope, Exit.void)
   })
-  const stopAll = Effect.suspend(() => Effect.forEach([...holding.keys()], stop, { discard: true }))
+  // All at once: each may have to be drained, and the next sign of life cannot wait for them one by one.
+  const stopEach = (shards: ReadonlyArray<number>) =>
+    Effect.forEach(shards, stop, { concurrency: "unbounded", discard: true })
+  const stopAll = Effect.suspend(() => stopEach([...holding.keys()]))
 
   const round = Effect.gen(function* () {
     const isRenewed = yield* beat(registry, me, options)
@@ -85,13 +90,12 @@ export const leased = Effect.fnUntraced(function* (
       hosting.settings.shards,
       me
     )
-    for (const shard of [...holding.keys()]) if (!view.mine.has(shard)) yield* stop(shard)
+    yield* stopEach([...holding.keys()].filter((shard) => !view.mine.has(shard)))
     for (const shard of view.mine.keys()) yield* start(shard)
     const share = shareOf(hosting.settings.shards, view.live.length)
-    for (const shard of [...view.mine.keys()].slice(share)) {
-      yield* stop(shard)
-      yield* registry.remove(shardKey(shard), view.mine.get(shard) ?? 0)
-    }
+    const surplus = [...view.mine.keys()].slice(share)
+    yield* stopEach(surplus)
+    for (const shard of surplus) yield* registry.remove(shardKey(shard), view.mine.get(shard) ?? 0)
     const wanted = share - Math.min(view.mine.size, share)
     for (const { shard, revision } of (yield* Random.shuffle(view.free)).slice(0, wanted)) {
       yield* registry.write(shardKey(shard), me.holder, revision)
