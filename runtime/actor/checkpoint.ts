@@ -68,19 +68,31 @@ const cover = Effect.fnUntraced(function* (owned: Owned, key: string) {
 
 /** Stores what a live actor is now. While that is under way the actor is not read again, for it would see half of it. */
 const snapshot = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
-  const { version } = cell
-  const bytes = cell.save()
-  const behind: NonNullable<Cell["behindSnapshot"]> = { version, from: undefined }
-  cell.behindSnapshot = behind
-  yield* store(owned, cell, { version, bytes }).pipe(
+  const taken = take(cell)
+  if ("error" in taken) {
+    meters.defect()
+    return yield* Effect.logError(`${cell.key} cannot be saved, and keeps its part of the log`, taken.error)
+  }
+  yield* store(owned, cell, taken).pipe(
     Effect.ensuring(
       Effect.sync(() => {
         cell.behindSnapshot = undefined
       })
     )
   )
-  yield* owned.snapshots.prune(snapshotName(cell), version)
+  yield* owned.snapshots.prune(snapshotName(cell), taken.version)
 })
+
+/** In one step, so that every entry is either in the bytes or behind them. */
+const take = (cell: Cell): Snapshot | { readonly error: unknown } => {
+  try {
+    const bytes = cell.save()
+    cell.behindSnapshot = { version: cell.version, from: undefined }
+    return { version: cell.version, bytes }
+  } catch (error) {
+    return { error }
+  }
+}
 
 const store = Effect.fnUntraced(function* (owned: Owned, cell: Cell, taken: Snapshot) {
   // A snapshot holds nothing that might still be lost: what it saw has to be in the log.
