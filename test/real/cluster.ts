@@ -20,8 +20,9 @@ const healMs = 30_000
 const lookMs = 3_000
 /** Two leases: whoever sleeps so long is surely declared dead. */
 const frozenMs = 8_000
+const outageMs = 1_000
 
-export const harms = ["node kill", "node stop", "node freeze", "nats kill", "nats stop"] as const
+export const harms = ["node kill", "node stop", "node freeze", "nats kill", "nats stop", "nats outage"] as const
 export type Harm = (typeof harms)[number]
 
 export interface Harmed {
@@ -132,6 +133,14 @@ const ownerOf = Effect.fnUntraced(function* ({ nodes }: Cluster, shard: number) 
 const frozen = (node: NodeProcess) =>
   node.signal("SIGSTOP").pipe(Effect.andThen(Effect.sleep(frozenMs)), Effect.ensuring(node.signal("SIGCONT")))
 
+/** All servers at once, and all of them back: nobody is left who remembers, but for the disks. */
+const outage = ({ nats: { servers } }: Cluster) =>
+  Effect.gen(function* () {
+    yield* Effect.forEach(servers, (server) => server.kill, { concurrency: "unbounded" })
+    yield* Effect.sleep(outageMs)
+    yield* Effect.forEach(servers, (server) => server.start, { concurrency: "unbounded" })
+  })
+
 const harmedBy = (cluster: Cluster, harm: Harm) =>
   Effect.gen(function* () {
     const [shard = 0] = cluster.load.orgs.values()
@@ -139,11 +148,12 @@ const harmedBy = (cluster: Cluster, harm: Harm) =>
     const victim = who === "node" ? yield* ownerOf(cluster, shard) : yield* leaderOf(cluster, shard)
     const from = performance.now()
     if (how === "freeze") yield* frozen(victim as NodeProcess)
+    else if (how === "outage") yield* outage(cluster)
     else yield* how === "kill" ? victim.kill : victim.stop
     const endMs = Math.round(performance.now() - from)
     const gapMs = yield* gapSince(cluster, from)
     const back = performance.now()
-    if (how !== "freeze") yield* victim.start
+    if (victim.pid() === undefined) yield* victim.start
     const returnGapMs = yield* gapSince(cluster, back)
     yield* settled(cluster.nodes)
     return { harm, gapMs, returnGapMs, endMs } satisfies Harmed
