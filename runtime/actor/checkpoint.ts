@@ -66,7 +66,7 @@ const cover = Effect.fnUntraced(function* (owned: Owned, key: string) {
   if (cell.stage === "live") yield* snapshot(owned, cell)
 })
 
-/** Stores what a live actor is now. While that is under way the actor is not read again, for it would see half of it. */
+/** Stores what a live actor is now. Meanwhile the actor is not read again, for it would see half of it. */
 const snapshot = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
   const taken = take(cell)
   if ("error" in taken) {

@@ -24,7 +24,7 @@ export class Dues {
       return
     }
     this.byKey.set(key, at)
-    // Stale elements behind an earlier one never come to the top: without this they would gather for as long as it waits.
+    // Stale elements behind an earlier one do not come to the top: they would gather for as long as it waits.
     if (this.waste > this.byKey.size + wasteMin) this.rebuild()
     else this.push({ at, key })
   }

@@ -40,7 +40,7 @@ export const recover = Effect.fnUntraced(function* (
   const checkpoint = yield* ports.snapshots.latest(checkpointName(shard), (position) => damaged.push(position))
   if (damaged.length > 0)
     yield* Effect.logError(
-      `the checkpoint of shard ${shard} at position ${damaged[0]} is damaged: timers that the log does not tell of are lost`
+      `the checkpoint of shard ${shard} at position ${damaged[0]} is damaged: timers that the log lacks are lost`
     )
   if (checkpoint !== undefined) {
     const saved = JSON.parse(Buffer.from(checkpoint.bytes).toString()) as ShardCheckpoint

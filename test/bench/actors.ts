@@ -1,4 +1,4 @@
-/** What an actor costs in memory: put away, and in use. Nothing that stands for a disk or a store is counted as its own. */
+/** What an actor costs in memory: put away, and in use. What stands for a disk or a store is not counted as its own. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { Context, Effect, Layer, type Scope } from "effect"

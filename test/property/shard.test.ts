@@ -1,4 +1,4 @@
-/** The actors of a shard under any order of offers, decisions, acknowledgements and losses, against the bank done by hand. */
+/** The actors of a shard under any order of offers, decisions, commits and losses: a bank whose books agree. */
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { Entry } from "../../messages/entry.ts"

@@ -1,4 +1,4 @@
-/** What is written down while nobody looks: it shortens the log, lets go of the idle, and keeps what is still needed. */
+/** What is written down while nobody looks: it shortens the log, lets the idle go, and keeps what is still needed. */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import type { Entry } from "../../messages/entry.ts"

@@ -1,4 +1,4 @@
-/** A shard is kept served: claimed again when it is lost, drained when it is given up, and everybody told when it is damaged. */
+/** A shard is kept served: claimed again when it is lost, drained when given up, and all are told when damaged. */
 import { Effect, Fiber, Stream } from "effect"
 import { describe, expect, it } from "vitest"
 import { eventsSubject } from "../../messages/subjects.ts"

@@ -1,4 +1,4 @@
-/** What a new owner reads of its shard, and what it makes of a checkpoint that is older than the log, damaged or absent. */
+/** What a new owner reads of its shard, and what it makes of a checkpoint that is old, damaged or absent. */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { damage } from "../../adapters/memory/journal.ts"

@@ -1,4 +1,4 @@
-/** A shard of banks, served over the adapters in memory in a world of its own time, with what a test wants to look at. */
+/** A shard of banks over the adapters in memory, in a world of its own time, with what a test wants to look at. */
 import { Context, Effect, Layer, Logger, References, type Scope } from "effect"
 import type { Decider } from "../../actors/decider.ts"
 import { layer as memoryBus } from "../../adapters/memory/bus.ts"
