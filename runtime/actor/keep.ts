@@ -13,8 +13,11 @@ const damagedMs = 30_000
 /** How long a shard rests that fell over a defect of ours: it may fall again, and each time is reported. */
 const fallenMs = 5_000
 
-/** Between two attempts to claim a log that is away. */
+/** Between two attempts to claim a log that is away; each that fails at once doubles it. */
 const againMs = 200
+const againMsMax = 5_000
+/** A shard that was served for this long was well: the next attempt comes soon again. */
+const wellMs = 10_000
 
 export interface Keeping extends Owning {
   /** Called whenever the shard begins or ends to be served here. */
@@ -23,7 +26,8 @@ export interface Keeping extends Owning {
 
 /** Runs until it is interrupted. */
 export const keep = Effect.fnUntraced(function* (ports: Ports, keeping: Keeping) {
-  for (;;) {
+  for (let pause = againMs; ; pause = Math.min(pause * 2, againMsMax)) {
+    const began = yield* Clock.currentTimeMillis
     yield* once(ports, keeping).pipe(
       Effect.scoped,
       Effect.catchTags({
@@ -36,7 +40,8 @@ export const keep = Effect.fnUntraced(function* (ports: Ports, keeping: Keeping)
       }),
       Effect.catchDefect((defect) => fallen(keeping, defect))
     )
-    yield* Effect.sleep(Math.ceil(againMs * (0.5 + (yield* Random.next))))
+    if ((yield* Clock.currentTimeMillis) - began > wellMs) pause = againMs
+    yield* Effect.sleep(Math.ceil(pause * (0.5 + (yield* Random.next))))
   }
 })
 

@@ -87,7 +87,7 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the shard is not claimed again",
     file: "runtime/actor/keep.ts",
-    from: "yield* Effect.sleep(Math.ceil(againMs * (0.5 + (yield* Random.next))))",
+    from: "yield* Effect.sleep(Math.ceil(pause * (0.5 + (yield* Random.next))))",
     to: "yield* Effect.never"
   },
   {
