@@ -37,3 +37,33 @@ export const accountKeysMax = 10_000
 /** A mount shows a sign of life this often; five of them may be missed before its session expires. */
 export const heartbeatMs = 12_000
 export const sessionMs = 60_000
+
+/** A stream's key stands in URLs and in every entry of its journal. */
+export const streamKeyBytesMax = 900
+
+/** Escaping makes six bytes of one at worst: below this a payload fits into an entry whatever it holds. */
+export const streamInlineBytesMax = 128 * 1024
+
+/** One append's payload, which a node holds in memory while it stores it. */
+export const streamAppendBytesMax = 64 * 1024 * 1024
+
+/** Payloads that a partition keeps in memory and in its snapshots; behind it appends are refused. */
+export const partitionHotBytesMax = 64 * 1024 * 1024
+
+/** Streams of one partition: a state of 1.5 KiB each has to fit into a node's memory beside others. */
+export const partitionStreamsMax = 1_000_000
+
+/** Producers that a stream remembers; the one that was silent for longest is forgotten first. */
+export const streamProducersMax = 4096
+
+/** Ranges that a producer's retries are answered from with their original offsets. */
+export const producerRangesMax = 16
+
+/** Operations of one atomic append. */
+export const transactionOperationsMax = 64
+
+/** Streams of one page of a list. */
+export const streamPageMax = 1000
+
+/** A stream's attributes, as JSON. */
+export const streamAttributesBytesMax = 16 * 1024

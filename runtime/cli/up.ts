@@ -38,6 +38,14 @@ const flags = {
     Flag.withDefault(3)
   ),
   node: text("node", "NAME", "What this node is called in a cluster"),
+  longPollMs: Flag.Int("long-poll-ms").pipe(
+    Flag.withDescription("How long a long-poll on a stream waits (30000)"),
+    Flag.optional
+  ),
+  streamsOpen: Flag.Literals("streams-open", ["yes", "no"]).pipe(
+    Flag.withDescription("Whether streams need no API key (yes when HTTP listens on the loopback)"),
+    Flag.optional
+  ),
   jsonLogs: Flag.Boolean("json-logs").pipe(
     Flag.withDescription("Logs as JSON lines also on a terminal"),
     Flag.withDefault(false)
@@ -65,6 +73,10 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
   const natsCreds = Option.getOrUndefined(given.natsCreds)
   const objects = Option.getOrUndefined(given.objects)
   const shards = Option.getOrUndefined(given.shards)
+  const longPollMs = Option.getOrUndefined(given.longPollMs)
+  const streamsOpen = Option.getOrUndefined(given.streamsOpen)
+  if (longPollMs !== undefined && (longPollMs < 10 || longPollMs > 600_000))
+    return yield* usage(`--long-poll-ms ${longPollMs}: between 10 and 600000`)
   yield* checkShards(shards)
   if (given.replicas !== 1 && given.replicas !== 3) return yield* usage(`--replicas ${given.replicas}: 1 or 3`)
   if (natsUrl !== undefined && Option.isSome(given.nats))
@@ -85,7 +97,9 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     ...(natsUrl !== undefined && { natsUrl }),
     ...(natsCreds !== undefined && { natsCreds }),
     ...(objects !== undefined && { objects }),
-    ...(shards !== undefined && { shards })
+    ...(shards !== undefined && { shards }),
+    ...(longPollMs !== undefined && { longPollMs }),
+    ...(streamsOpen !== undefined && { streamsOpen: streamsOpen === "yes" })
   }
   return { options, globals }
 })

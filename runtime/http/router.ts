@@ -4,7 +4,7 @@ import { type Exchange, type Handle, Refused } from "./exchange.ts"
 export interface Route {
   /** Segments as they are, `:name` for any one segment, `*name` at the end for all that follow. */
   readonly path: string
-  /** By method. HEAD is answered by GET's handler when it has none of its own. */
+  /** By method; `*` has those that are not named. HEAD is answered by GET's handler when it has none of its own. */
   readonly methods: Readonly<Record<string, Handle>>
 }
 
@@ -64,7 +64,7 @@ export const router = (routes: ReadonlyArray<Route>): Router => {
       const params = match(each, given)
       if (params === undefined) continue
       const { methods } = each.route
-      const handle = methods[method] ?? (method === "HEAD" ? methods["GET"] : undefined)
+      const handle = methods[method] ?? (method === "HEAD" ? methods["GET"] : undefined) ?? methods["*"]
       if (handle !== undefined) return { handle, params }
       const allow = Object.keys(methods).join(", ")
       const message = `${method} is not for ${each.route.path}; it has ${allow}`

@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { Effect, type Scope } from "effect"
 import { accountDecider } from "../../actors/account/account.ts"
 import { mountSessionDecider } from "../../actors/mount-session/session.ts"
+import { partitionDecider } from "../../actors/stream-partition/partition.ts"
 import { type Kind, kindOf } from "../actor/kind.ts"
 import { settings } from "../actor/owned.ts"
 import { type Client, client } from "../client.ts"
@@ -16,6 +17,7 @@ import { type KeyCheck, keyCheck } from "../keys.ts"
 import type { Hosting, Placement } from "../placement/hosting.ts"
 import { leased } from "../placement/leased.ts"
 import { standalone } from "../placement/standalone.ts"
+import { Live } from "../streams/live.ts"
 import { type DataDir, openDataDir } from "./datadir.ts"
 import { Doorkeeper } from "./doorkeeper.ts"
 import { CannotStart } from "./fault.ts"
@@ -25,6 +27,7 @@ import { signer } from "./issuing.ts"
 import { listenAt } from "./listen.ts"
 import { leaveNotice } from "./notice.ts"
 import type { UpOptions } from "./options.ts"
+import { streams } from "./streams.ts"
 import { tellWhere } from "./where.ts"
 
 /** A node whose shards are not all there after this long says so, and goes on trying. */
@@ -38,7 +41,9 @@ export interface Running {
 }
 
 const kinds = (): ReadonlyMap<string, Kind> =>
-  new Map([kindOf(accountDecider), kindOf(mountSessionDecider)].map((kind) => [kind.name, kind]))
+  new Map(
+    [kindOf(accountDecider), kindOf(mountSessionDecider), kindOf(partitionDecider)].map((kind) => [kind.name, kind])
+  )
 
 const groundOf = (
   options: UpOptions,
@@ -86,6 +91,7 @@ const routes = Effect.fnUntraced(function* (parts: {
   readonly keys: KeyCheck
   readonly data: DataDir
   readonly options: UpOptions
+  readonly live: Live
 }) {
   const { ground, placement, about, asking, keys, data, options } = parts
   const issuing: Issuing = {
@@ -100,7 +106,8 @@ const routes = Effect.fnUntraced(function* (parts: {
     health(about, placement),
     yield* metrics(placement, () => [leases(ground, placement), ...ground.gauges()]),
     ...gateway(asking, keys),
-    sessions(issuing)
+    sessions(issuing),
+    ...(yield* streams({ ...parts, shards: data.shards }))
   ]
   return all
 })
@@ -119,10 +126,12 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   const asking = client(ground.bus, shards)
   const keys = keyCheck(asking)
   doorkeeper.keys = keys
-  const hosting = { node: options.node, kinds: kinds(), settings: { ...settings, shards }, client: asking }
+  const live = new Live()
+  const { heard } = live
+  const hosting = { node: options.node, kinds: kinds(), settings: { ...settings, shards }, client: asking, heard }
   const placement = yield* placementOf(ground, hosting)
   const about = aboutOf(options, ground)
-  const route = router(yield* routes({ ground, placement, about, asking, keys, data, options }))
+  const route = router(yield* routes({ ground, placement, about, asking, keys, data, options, live }))
   const { host } = options.http
   const http = yield* listenAt<HttpServer, CannotServe>("HTTP", "--http", options.http, (port) =>
     httpServer({ host, port }, route)

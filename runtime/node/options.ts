@@ -26,6 +26,10 @@ export interface UpOptions {
   readonly durability: "sync" | "process" | undefined
   readonly replicas: number
   readonly node: string
+  /** How long a long-poll on a stream waits. */
+  readonly longPollMs?: number
+  /** Whether streams are for everybody who reaches the HTTP port; on the loopback they are, unless this says no. */
+  readonly streamsOpen?: boolean
 }
 
 export const httpDefault: Address = { host: "127.0.0.1", port: 8080, isExplicit: false }

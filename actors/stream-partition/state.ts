@@ -1,0 +1,140 @@
+/** What a partition knows of its streams: small plain records, changed in place. */
+import type { Origin, Producer, StreamInfo, Wire } from "../../messages/stream-partition.ts"
+import { Data } from "./payload.ts"
+import type { Subscriber } from "./subscriber.ts"
+
+/** The last that was heard of a producer, and where its latest appends ended: [seq, from, end, seq, from, end…]. */
+export interface Heard {
+  epoch: number
+  seq: number
+  at: number
+  ranges: ReadonlyArray<number>
+}
+
+export interface Snapshot {
+  readonly offset: number
+  readonly contentType: string
+  readonly object: string
+  readonly size: number
+  readonly digest: string
+}
+
+export interface Stream {
+  readonly key: string
+  readonly contentType: string
+  readonly createdAt: number
+  readonly ttlS: number | undefined
+  readonly expiresAt: string | undefined
+  readonly expiresMs: number | undefined
+  readonly origin: Origin | undefined
+  tail: number
+  /** Nothing before it is read any more. */
+  floor: number
+  closed: boolean
+  closedBy: Producer | undefined
+  /** When the time to live began last. */
+  touchedAt: number
+  writtenAt: number
+  /** The last Stream-Seq. */
+  seq: string | undefined
+  producers: Map<string, Heard> | undefined
+  data: Data | undefined
+  /** Pins of forks: until when they hold; 0 once the fork exists. */
+  pins: Map<string, number> | undefined
+  /** Deleted or expired, and kept for its forks. */
+  hidden: boolean
+  attributes: StreamInfo["attributes"] | undefined
+  snapshot: Snapshot | undefined
+}
+
+/** A moment at which a stream, a pin or a subscription may have to be looked at. */
+export interface Alarm {
+  readonly at: number
+  readonly key: string
+}
+
+export interface State {
+  readonly id: string
+  readonly streams: Map<string, Stream>
+  readonly subscribers: Map<string, Subscriber>
+  /** A heap by time. What it says is looked at when it rings; what no longer holds rings in vain. */
+  readonly alarms: Array<Alarm>
+  /** Payloads in memory. */
+  hotBytes: number
+}
+
+export const initial = (id: string): State => ({
+  id,
+  streams: new Map(),
+  subscribers: new Map(),
+  alarms: [],
+  hotBytes: 0
+})
+
+/** When the stream ends by itself; infinity when it does not. */
+export const endOf = ({ expiresMs, ttlS, touchedAt }: Stream): number => {
+  const byTtl = ttlS === undefined ? Number.POSITIVE_INFINITY : touchedAt + ttlS * 1000
+  return expiresMs === undefined ? byTtl : Math.min(byTtl, expiresMs)
+}
+
+export const isPinned = (stream: Stream, at: number): boolean => {
+  if (stream.pins === undefined) return false
+  for (const until of stream.pins.values()) if (until === 0 || until > at) return true
+  return false
+}
+
+export type Found =
+  | { readonly stream: Stream }
+  | { readonly absent: "missing"; readonly expired: Stream | undefined }
+  | { readonly absent: "gone" }
+
+/** The stream as it is at this moment: one that has expired is gone for its forks' sake, or missing. */
+export const find = (state: State, key: string, at: number): Found => {
+  const stream = state.streams.get(key)
+  if (stream === undefined) return { absent: "missing", expired: undefined }
+  if (stream.hidden) return { absent: "gone" }
+  if (endOf(stream) > at) return { stream }
+  return isPinned(stream, at) ? { absent: "gone" } : { absent: "missing", expired: stream }
+}
+
+export const addData = (state: State, stream: Stream, from: number, wire: Wire): void => {
+  stream.data ??= new Data()
+  const before = stream.data.bytes
+  stream.data.add(from, wire)
+  state.hotBytes += stream.data.bytes - before
+}
+
+export const setAlarm = (state: State, at: number, key: string): void => {
+  if (at === Number.POSITIVE_INFINITY) return
+  const { alarms } = state
+  let index = alarms.push({ at, key }) - 1
+  while (index > 0) {
+    const parent = (index - 1) >> 1
+    if ((alarms[parent] as Alarm).at <= at) break
+    alarms[index] = alarms[parent] as Alarm
+    index = parent
+  }
+  alarms[index] = { at, key }
+}
+
+/** Takes out what rings at or before this moment. */
+export const takeAlarms = (state: State, at: number): Array<Alarm> => {
+  const rung: Array<Alarm> = []
+  const { alarms } = state
+  while (alarms.length > 0 && (alarms[0] as Alarm).at <= at) {
+    rung.push(alarms[0] as Alarm)
+    const last = alarms.pop() as Alarm
+    if (alarms.length === 0) break
+    let index = 0
+    for (;;) {
+      let child = 2 * index + 1
+      if (child >= alarms.length) break
+      if (child + 1 < alarms.length && (alarms[child + 1] as Alarm).at < (alarms[child] as Alarm).at) child += 1
+      if ((alarms[child] as Alarm).at >= last.at) break
+      alarms[index] = alarms[child] as Alarm
+      index = child
+    }
+    alarms[index] = last
+  }
+  return rung
+}

@@ -1,0 +1,103 @@
+/** What a partition tells: of one stream, of many, and of what was appended to them. */
+import { streamPageMax } from "../../messages/limits.ts"
+import type { QueryOf, RefusalOf } from "../../messages/protocol.ts"
+import { isJsonType } from "../../messages/stream.ts"
+import type { StreamInfo, StreamPartition, Wire } from "../../messages/stream-partition.ts"
+import { find, type State, type Stream } from "./state.ts"
+import { told } from "./subscriber.ts"
+
+type Refusal = RefusalOf<StreamPartition>
+type Answered = { readonly reply: unknown } | { readonly refused: Refusal }
+
+/** What a reply may hold of payloads, so that escaping cannot make it larger than a message. */
+const readBytesMax = 128 * 1024
+
+export const infoOf = (stream: Stream): StreamInfo => ({
+  stream: stream.key,
+  contentType: stream.contentType,
+  tail: stream.tail,
+  closed: stream.closed,
+  createdAt: stream.createdAt,
+  writtenAt: stream.writtenAt,
+  floor: stream.floor,
+  producers: stream.producers?.size ?? 0,
+  forks: stream.pins?.size ?? 0,
+  ...(stream.ttlS !== undefined && { ttlS: stream.ttlS }),
+  ...(stream.expiresAt !== undefined && { expiresAt: stream.expiresAt }),
+  ...(stream.snapshot !== undefined && { snapshot: stream.snapshot.offset }),
+  ...(stream.origin !== undefined && { forkedFrom: stream.origin }),
+  ...(stream.attributes !== undefined && { attributes: stream.attributes })
+})
+
+export const absence = (key: string, absent: "missing" | "gone"): Refusal =>
+  absent === "gone" ? { _tag: "StreamGone", stream: key } : { _tag: "NoSuchStream", stream: key }
+
+export const answer = (state: State, query: QueryOf<StreamPartition>, { at }: { readonly at: number }): Answered => {
+  if (query._tag === "ListStreams") return list(state, query, at)
+  if (query._tag === "ShowSubscription") {
+    const subscriber = state.subscribers.get(query.id)
+    if (subscriber === undefined) return { refused: { _tag: "NoSuchSubscription", id: query.id } }
+    return { reply: { subscription: told(subscriber) } }
+  }
+  if (query._tag === "ReadUnit") return unit(state, query.stream, query.from)
+  const found = find(state, query.stream, at)
+  if ("absent" in found) return { refused: absence(query.stream, found.absent) }
+  const { stream } = found
+  if (query._tag === "ShowStream") return { reply: { info: infoOf(stream) } }
+  if (query._tag === "ReadStream") return read(stream, query.from, query.bytesMax ?? readBytesMax)
+  const { snapshot } = stream
+  return snapshot === undefined ? { refused: { _tag: "NoSnapshot" } } : { reply: { snapshot } }
+}
+
+/** Also of a stream that is kept for its forks alone: they ask. */
+const unit = (state: State, key: string, from: number): Answered => {
+  const stream = state.streams.get(key)
+  if (stream === undefined) return { refused: absence(key, "missing") }
+  const found = stream.data?.unitAt(from)
+  if (found === undefined || found.from !== from)
+    return { refused: { _tag: "BadForkOffset", why: "no append begins there" } }
+  return { reply: { wire: wireOf(stream, from, found.end) } }
+}
+
+/** A range as it would be appended to another stream. */
+const wireOf = (stream: Stream, from: number, to: number): Wire => {
+  const parts = stream.data?.parts(from, to) ?? []
+  const [only] = parts
+  if (only !== undefined && !Buffer.isBuffer(only)) return { object: only.object, size: only.size, count: 0 }
+  const bytes = Buffer.concat(parts.filter((part) => Buffer.isBuffer(part)))
+  const text = isJsonType(stream.contentType) || isText(bytes) ? { text: bytes.toString() } : undefined
+  return { ...(text ?? { base64: bytes.toString("base64") }), size: bytes.length, count: 0 }
+}
+
+const isText = (bytes: Buffer): boolean => Buffer.from(bytes.toString()).equals(bytes)
+
+const read = (stream: Stream, from: number, bytesMax: number): Answered => {
+  if (from < stream.floor) return { refused: { _tag: "BelowFloor", floor: stream.floor } }
+  const base = stream.origin?.offset ?? 0
+  const wires: Array<Wire> = []
+  let next = Math.min(Math.max(from, base), stream.tail)
+  for (let bytes = 0; next < stream.tail && bytes < Math.min(bytesMax, readBytesMax); ) {
+    const found = stream.data?.unitAt(next)
+    if (found === undefined) break
+    if (wires.length > 0 && bytes + found.end - found.from > readBytesMax) break
+    wires.push(wireOf(stream, found.from, found.end))
+    bytes += found.end - found.from
+    next = found.end
+  }
+  return { reply: { info: infoOf(stream), from, next, wires } }
+}
+
+const list = (
+  state: State,
+  { prefix, after, limit }: { readonly prefix: string; readonly after?: string; readonly limit?: number },
+  at: number
+): Answered => {
+  const size = Math.min(Math.max(limit ?? streamPageMax, 1), streamPageMax)
+  const keys: Array<string> = []
+  for (const key of state.streams.keys())
+    if (key.startsWith(prefix) && (after === undefined || key > after) && "stream" in find(state, key, at))
+      keys.push(key)
+  keys.sort()
+  const streams = keys.slice(0, size).map((key) => infoOf(state.streams.get(key) as Stream))
+  return { reply: { streams, more: keys.length > size } }
+}

@@ -1,0 +1,234 @@
+/** What a partition of streams says and hears: one actor per shard holds the streams that hash to it. */
+import { Schema } from "effect"
+import { Caller, Millis } from "./ids.ts"
+import { protocol } from "./protocol.ts"
+import { partitionKind, StreamKey } from "./stream.ts"
+import { subscriptionCommands, subscriptionEvents, subscriptionQueries, subscriptionRefusals } from "./subscription.ts"
+
+const stream = StreamKey
+const contentType = Schema.String.check(Schema.isMaxLength(256))
+const offset = Schema.Natural
+const empty = Schema.Struct({})
+const objectKey = Schema.String.check(Schema.isMaxLength(200))
+
+/** What somebody sends: text, bytes, or the key of an object that was stored before, because it is large. */
+export const Payload = Schema.Struct({
+  text: Schema.optionalKey(Schema.String),
+  base64: Schema.optionalKey(Schema.String),
+  /** Its bytes are as they are read later; `count` says how many messages they hold. */
+  object: Schema.optionalKey(Schema.Struct({ key: objectKey, size: Schema.Natural, count: Schema.Natural }))
+})
+export type Payload = typeof Payload.Type
+
+/** What was appended, as readers get it: messages of a JSON stream each end with a comma. */
+export const Wire = Schema.Struct({
+  text: Schema.optionalKey(Schema.String),
+  base64: Schema.optionalKey(Schema.String),
+  object: Schema.optionalKey(objectKey),
+  size: Schema.Natural,
+  count: Schema.Natural
+})
+export type Wire = typeof Wire.Type
+
+export const Producer = Schema.Struct({
+  id: Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(256)),
+  epoch: Schema.Natural,
+  seq: Schema.Natural
+})
+export type Producer = typeof Producer.Type
+
+const order = Schema.String.check(Schema.isMaxLength(256))
+const attributes = Schema.Record(Schema.String, Schema.Json)
+
+/** Where a fork comes from: it shares its source's data before `offset`, and holds a pin on it. */
+export const Origin = Schema.Struct({
+  source: stream,
+  /** The actor that has the source. */
+  partition: Schema.String,
+  pin: Schema.String,
+  offset,
+  /** The offset that was asked for, when one was. */
+  asked: Schema.optionalKey(offset),
+  sub: Schema.Natural
+})
+export type Origin = typeof Origin.Type
+
+const append = {
+  stream,
+  contentType: Schema.optionalKey(contentType),
+  body: Schema.optionalKey(Payload),
+  close: Schema.optionalKey(Schema.Boolean),
+  producer: Schema.optionalKey(Producer),
+  seq: Schema.optionalKey(order),
+  /** The tail that the writer expects. */
+  ifTail: Schema.optionalKey(offset)
+}
+export const Append = Schema.Struct(append)
+export type Append = typeof Append.Type
+
+export const Appended = Schema.Struct({
+  from: offset,
+  tail: offset,
+  closed: Schema.Boolean,
+  duplicate: Schema.Boolean,
+  producer: Schema.optionalKey(Schema.Struct({ epoch: Schema.Natural, seq: Schema.Natural }))
+})
+export type Appended = typeof Appended.Type
+
+/** What is told of a stream. */
+export const StreamInfo = Schema.Struct({
+  stream: Schema.String,
+  contentType,
+  tail: offset,
+  closed: Schema.Boolean,
+  createdAt: Millis,
+  writtenAt: Millis,
+  ttlS: Schema.optionalKey(Schema.Natural),
+  expiresAt: Schema.optionalKey(Schema.String),
+  floor: offset,
+  snapshot: Schema.optionalKey(offset),
+  producers: Schema.Natural,
+  forks: Schema.Natural,
+  forkedFrom: Schema.optionalKey(Origin),
+  attributes: Schema.optionalKey(attributes)
+})
+export type StreamInfo = typeof StreamInfo.Type
+
+const expiry = {
+  ttlS: Schema.optionalKey(Schema.Natural),
+  /** As it was sent, for it is compared and given back so. */
+  expiresAt: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(64))),
+  expiresMs: Schema.optionalKey(Schema.Natural)
+}
+
+const Snapshot = Schema.Struct({
+  offset,
+  contentType,
+  object: objectKey,
+  size: Schema.Natural,
+  digest: Schema.String
+})
+
+export const streamPartition = protocol({
+  kind: partitionKind,
+  commands: {
+    CreateStream: {
+      input: Schema.Struct({
+        stream,
+        contentType,
+        ...expiry,
+        closed: Schema.optionalKey(Schema.Boolean),
+        body: Schema.optionalKey(Payload),
+        origin: Schema.optionalKey(Origin),
+        /** What a fork takes over of the append that begins at its offset, as its source has it. */
+        prefix: Schema.optionalKey(Wire),
+        attributes: Schema.optionalKey(attributes)
+      }),
+      reply: Schema.Struct({ created: Schema.Boolean, info: StreamInfo })
+    },
+    Append: { input: Append, reply: Appended },
+    /** All of them, or none: the streams are of one partition. */
+    AppendAll: {
+      input: Schema.Struct({ operations: Schema.Array(Append) }),
+      reply: Schema.Struct({ appended: Schema.Array(Appended) })
+    },
+    /** A reader was there: the time to live begins anew. */
+    TouchStream: { input: Schema.Struct({ stream }), reply: empty },
+    DeleteStream: { input: Schema.Struct({ stream }), reply: empty },
+    /** A fork is about to be made: what it shares is kept while the pin is. */
+    PinStream: {
+      input: Schema.Struct({
+        stream,
+        pin: Schema.String,
+        contentType: Schema.optionalKey(contentType),
+        offset: Schema.optionalKey(offset)
+      }),
+      reply: Schema.Struct({ info: StreamInfo, offset })
+    },
+    ConfirmPin: { input: Schema.Struct({ stream, pin: Schema.String }), reply: empty },
+    UnpinStream: { input: Schema.Struct({ stream, pin: Schema.String }), reply: empty },
+    SetAttributes: { input: Schema.Struct({ stream, attributes }), reply: empty },
+    PublishSnapshot: {
+      input: Schema.Struct({ stream, snapshot: Snapshot, ifDigest: Schema.optionalKey(Schema.String) }),
+      reply: empty
+    },
+    RetainFrom: { input: Schema.Struct({ stream, offset }), reply: Schema.Struct({ floor: offset }) },
+    ...subscriptionCommands
+  },
+  queries: {
+    ShowStream: { input: Schema.Struct({ stream }), reply: Schema.Struct({ info: StreamInfo }) },
+    /** For nodes that do not hold the partition, and for NATS clients: as many whole appends as fit into a message. */
+    ReadStream: {
+      input: Schema.Struct({ stream, from: offset, bytesMax: Schema.optionalKey(Schema.Natural) }),
+      reply: Schema.Struct({ info: StreamInfo, from: offset, next: offset, wires: Schema.Array(Wire) })
+    },
+    /** The append that begins at this offset. */
+    ReadUnit: { input: Schema.Struct({ stream, from: offset }), reply: Schema.Struct({ wire: Wire }) },
+    ShowSnapshot: { input: Schema.Struct({ stream }), reply: Schema.Struct({ snapshot: Snapshot }) },
+    ListStreams: {
+      input: Schema.Struct({
+        prefix: Schema.String,
+        after: Schema.optionalKey(Schema.String),
+        limit: Schema.optionalKey(Schema.Natural)
+      }),
+      reply: Schema.Struct({ streams: Schema.Array(StreamInfo), more: Schema.Boolean })
+    },
+    ...subscriptionQueries
+  },
+  refusal: Schema.TaggedUnion({
+    NoSuchStream: { stream: Schema.String },
+    /** It was deleted, and is kept for its forks alone. */
+    StreamGone: { stream: Schema.String },
+    StreamExists: { stream: Schema.String, differs: Schema.String },
+    StreamClosed: { stream: Schema.String, tail: offset },
+    WrongContentType: { expected: Schema.String },
+    MissingContentType: {},
+    EmptyAppend: {},
+    NotJson: { why: Schema.String },
+    StaleEpoch: { epoch: Schema.Natural },
+    NewEpochNotAtZero: { seq: Schema.Natural },
+    SequenceGap: { expected: Schema.Natural, received: Schema.Natural },
+    OutOfOrder: { last: Schema.String },
+    WrongTail: { tail: offset },
+    BadForkOffset: { why: Schema.String },
+    BelowFloor: { floor: offset },
+    BadSnapshot: { why: Schema.String },
+    NoSnapshot: {},
+    OtherPartition: { stream: Schema.String },
+    Full: { what: Schema.String, max: Schema.Natural },
+    FailedOperation: { index: Schema.Natural, refused: Schema.Unknown },
+    ...subscriptionRefusals
+  }),
+  event: Schema.TaggedUnion({
+    StreamCreated: {
+      stream,
+      contentType,
+      ...expiry,
+      origin: Schema.optionalKey(Origin),
+      attributes: Schema.optionalKey(attributes),
+      by: Caller
+    },
+    Appended: {
+      stream,
+      from: offset,
+      wire: Wire,
+      producer: Schema.optionalKey(Producer),
+      seq: Schema.optionalKey(order)
+    },
+    StreamClosed: { stream, producer: Schema.optionalKey(Producer) },
+    StreamTouched: { stream },
+    /** Kept for its forks. */
+    StreamHidden: { stream },
+    StreamRemoved: { stream, origin: Schema.optionalKey(Origin) },
+    StreamPinned: { stream, pin: Schema.String, until: Millis },
+    PinConfirmed: { stream, pin: Schema.String },
+    StreamUnpinned: { stream, pin: Schema.String },
+    AttributesSet: { stream, attributes },
+    SnapshotPublished: { stream, snapshot: Snapshot },
+    FloorRaised: { stream, floor: offset },
+    /** The partition's timer rang: what it found is in the events beside it. */
+    Swept: {},
+    ...subscriptionEvents
+  })
+})
+export type StreamPartition = typeof streamPartition

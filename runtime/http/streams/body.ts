@@ -1,0 +1,40 @@
+/** Bodies on their way in, and the answer to what they made. */
+import type { OutgoingHttpHeaders } from "node:http"
+import { Effect } from "effect"
+import { streamInlineBytesMax } from "../../../messages/limits.ts"
+import { offsetText } from "../../../messages/stream.ts"
+import type { Payload, StreamInfo } from "../../../messages/stream-partition.ts"
+import { refuse, reply } from "./reply.ts"
+import { payloadOf } from "./request.ts"
+import type { Asked, Surface } from "./surface.ts"
+
+/** A small body as it is; a large one is stored first. */
+export const prepared = (
+  { partitions, store }: Surface,
+  { exchange, key, run }: Asked,
+  { body, contentType }: { readonly body: Buffer; readonly contentType: string },
+  use: (payload: Payload) => void
+): void => {
+  if (body.length <= streamInlineBytesMax) return use(payloadOf(body))
+  const place = `streams/${partitions.idOf(key)}/${partitions.freshId()}`
+  run(
+    store.put(place, contentType, body).pipe(
+      Effect.map(use),
+      Effect.catch((error) =>
+        Effect.sync(() => refuse(exchange, 503, `the object store is away: ${error.why}`, { "retry-after": "1" }))
+      )
+    )
+  )
+}
+
+export const answerCreated = (surface: Surface, asked: Asked, created: boolean, info: StreamInfo): void => {
+  const { request } = asked.exchange
+  const headers: OutgoingHttpHeaders = {
+    "content-type": info.contentType,
+    "stream-next-offset": offsetText(info.tail),
+    "stream-durability": surface.durability
+  }
+  if (info.closed) headers["stream-closed"] = "true"
+  if (created) headers["location"] = `http://${request.headers.host ?? "localhost"}${asked.path}`
+  reply(asked.exchange, created ? 201 : 200, headers)
+}

@@ -1,0 +1,101 @@
+/** The streams' surface as routes: three families of paths, one handler, and who may come in. */
+import { Effect } from "effect"
+import { defaultBucket, keyOfPath, reservedSegment, streamFault } from "../../../messages/stream.ts"
+import type { KeyCheck } from "../../keys.ts"
+import { bearer } from "../bearer.ts"
+import type { Exchange, Handle, Refused } from "../exchange.ts"
+import type { Route } from "../router.ts"
+import { get, show } from "./read.ts"
+import { preflight, refuse } from "./reply.ts"
+import { pathIn } from "./request.ts"
+import type { Asked, Handler, Run, Surface } from "./surface.ts"
+import { append, create, remove } from "./write.ts"
+
+const methods: Readonly<Record<string, Handler>> = {
+  GET: get,
+  HEAD: show,
+  PUT: create,
+  POST: append,
+  DELETE: remove
+}
+
+/** Who may do anything where nobody has to say who they are. */
+const openCaller = "open"
+
+type Identify = (exchange: Exchange) => Effect.Effect<string, Refused>
+
+const identifier = (surface: Surface, keys: KeyCheck): Identify | undefined => {
+  if (surface.options.isOpen) return undefined
+  const identify = bearer(keys)
+  return (exchange) => Effect.map(identify(exchange), ({ caller }) => caller)
+}
+
+/** Runs a handler until it has answered; the end of the connection ends it before. */
+const answering = (
+  exchange: Exchange,
+  handle: (given: Pick<Asked, "onGone" | "run">) => void,
+  runFork: (work: Effect.Effect<void>) => () => void
+): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const ends: Array<() => void> = []
+    const run: Run = (work) => {
+      ends.push(runFork(work))
+    }
+    exchange.response.once("finish", () => resume(Effect.void))
+    handle({ onGone: (callback) => ends.push(callback), run })
+    return Effect.sync(() => {
+      for (const end of ends) end()
+    })
+  })
+
+export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys: KeyCheck) {
+  const fork = Effect.runCallbackWith(yield* Effect.context<never>())
+  const identify = identifier(surface, keys)
+  const runFork = (exchange: Exchange) => (work: Effect.Effect<void>) => {
+    const interrupt = fork(work, {
+      onExit: (exit) => {
+        if (exit._tag === "Failure" && !exchange.response.writableEnded) exchange.response.destroy()
+      }
+    })
+    return () => void interrupt()
+  }
+
+  const toStream = (exchange: Exchange, caller: string, path: string | undefined): Effect.Effect<void> => {
+    const handler = methods[exchange.request.method ?? ""]
+    if (handler === undefined)
+      return Effect.sync(() => refuse(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow }))
+    const key = path === undefined ? "" : keyOfPath(path)
+    const fault = path === undefined ? "its escapes cannot be read" : streamFault(key)
+    if (fault !== undefined) return Effect.sync(() => refuse(exchange, 400, `the path names no stream: ${fault}`))
+    const { pathname } = exchange.url
+    return answering(
+      exchange,
+      (given) => handler(surface, { exchange, key, path: pathname, caller, ...given }),
+      runFork(exchange)
+    )
+  }
+
+  const handle = (pathOf: (exchange: Exchange) => string | undefined): Handle => {
+    const handleAs = (exchange: Exchange, caller: string) => toStream(exchange, caller, pathOf(exchange))
+    return (exchange) => {
+      if (exchange.request.method === "OPTIONS") return Effect.sync(() => preflight(exchange))
+      if (identify === undefined) return handleAs(exchange, openCaller)
+      return Effect.flatMap(identify(exchange), (caller) => handleAs(exchange, caller))
+    }
+  }
+  const rest = ({ params }: Exchange): string | undefined => pathIn(params["path"] ?? "")
+  const routes: ReadonlyArray<Route> = [
+    {
+      path: "/ds/:bucket/*path",
+      methods: { "*": handle((exchange) => join(exchange.params["bucket"], rest(exchange))) }
+    },
+    { path: "/v1/stream/*path", methods: { "*": handle(rest) } },
+    { path: "/streams/*path", methods: { "*": handle((exchange) => join(defaultBucket, rest(exchange))) } }
+  ]
+  return routes
+})
+
+const allow = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+
+const join = (bucket: string | undefined, name: string | undefined): string | undefined =>
+  bucket === undefined || name === undefined || bucket === reservedSegment ? undefined : `${bucket}/${name}`

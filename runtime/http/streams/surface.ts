@@ -1,0 +1,44 @@
+/** What the handlers of the streams' surface share. */
+import type { Durability } from "../../ports/journal.ts"
+import type { Live } from "../../streams/live.ts"
+import type { Partitions } from "../../streams/partitions.ts"
+import type { Store } from "../../streams/store.ts"
+import type { Exchange } from "../exchange.ts"
+
+export interface StreamOptions {
+  /** How long a long-poll waits for something to be appended. */
+  readonly longPollMs: number
+  /** After so long an event stream ends, so that caches in front can join readers anew. */
+  readonly sseMs: number
+  /** An event stream says at least so often that it is there. */
+  readonly keepAliveMs: number
+  /** Everybody may do everything; API keys are asked for otherwise. */
+  readonly isOpen: boolean
+}
+
+export const streamOptions: StreamOptions = { longPollMs: 30_000, sseMs: 60_000, keepAliveMs: 15_000, isOpen: false }
+
+export interface Surface {
+  readonly partitions: Partitions
+  readonly live: Live
+  readonly store: Store
+  readonly durability: Durability
+  readonly options: StreamOptions
+}
+
+/** One request to one stream. */
+export interface Asked {
+  readonly exchange: Exchange
+  readonly key: string
+  /** The URL path of the stream, as it was asked for. */
+  readonly path: string
+  readonly caller: string
+  /** Calls back once when the exchange is over before it was answered. */
+  readonly onGone: (callback: () => void) => void
+  /** Runs what is not on the hot path; the request's end interrupts it. */
+  readonly run: Run
+}
+
+export type Run = (work: import("effect").Effect.Effect<void>) => void
+
+export type Handler = (surface: Surface, asked: Asked) => void

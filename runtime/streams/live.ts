@@ -1,0 +1,103 @@
+/** Who waits for what is appended, and the news that wake them in the turn of the commit. */
+import type { EventOf } from "../../messages/protocol.ts"
+import { partitionKind } from "../../messages/stream.ts"
+import type { StreamPartition } from "../../messages/stream-partition.ts"
+import type { Heard } from "../actor/owner.ts"
+
+/** What a commit has changed about one stream. */
+export interface News {
+  readonly key: string
+  /** The committed tail. */
+  end: number
+  closed: boolean
+  created: boolean
+  /** It cannot be read any more. */
+  over: boolean
+  /** What one reader has made of it, for the others who stand at the same place. */
+  readonly made: Map<string, unknown>
+}
+
+export type Listener = (news: News) => void
+
+type Event = EventOf<StreamPartition>
+
+export class Live {
+  private readonly waiting = new Map<string, Set<Listener>>()
+  private readonly watching = new Set<Listener>()
+  private readonly subscriptionWatchers = new Set<(id: string, partition: number) => void>()
+  /** Appends and bytes that were committed on this node, for its metrics. */
+  readonly counted = { appends: 0, bytes: 0 }
+
+  /** Hears of one stream until the given function is called. */
+  listen(key: string, listener: Listener): () => void {
+    let listeners = this.waiting.get(key)
+    if (listeners === undefined) {
+      listeners = new Set()
+      this.waiting.set(key, listeners)
+    }
+    listeners.add(listener)
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0 && this.waiting.get(key) === listeners) this.waiting.delete(key)
+    }
+  }
+
+  /** Hears of every stream. */
+  watch(listener: Listener): () => void {
+    this.watching.add(listener)
+    return () => this.watching.delete(listener)
+  }
+
+  /** Hears of every change of a subscription. */
+  watchSubscriptions(listener: (id: string, partition: number) => void): () => void {
+    this.subscriptionWatchers.add(listener)
+    return () => this.subscriptionWatchers.delete(listener)
+  }
+
+  get listeners(): number {
+    let sum = 0
+    for (const listeners of this.waiting.values()) sum += listeners.size
+    return sum
+  }
+
+  readonly heard: Heard = (shard, placed, batch) => {
+    const news = new Map<string, News>()
+    for (const [index, { entry }] of placed.entries()) {
+      if (entry.kind !== partitionKind) continue
+      for (const event of batch.events[index] as ReadonlyArray<Event>) this.fold(news, event, shard)
+    }
+    for (const each of news.values()) this.tell(each)
+  }
+
+  private fold(news: Map<string, News>, event: Event, partition: number): void {
+    if ("id" in event) {
+      for (const listener of this.subscriptionWatchers) listener(event.id, partition)
+      return
+    }
+    if (!("stream" in event)) return
+    const { stream: key } = event
+    let known = news.get(key)
+    if (known === undefined) {
+      known = { key, end: -1, closed: false, created: false, over: false, made: new Map() }
+      news.set(key, known)
+    }
+    if (event._tag === "Appended") {
+      known.end = event.from + event.wire.size
+      this.counted.appends += 1
+      this.counted.bytes += event.wire.size
+    } else if (event._tag === "StreamClosed") known.closed = true
+    else if (event._tag === "StreamCreated") {
+      known.created = true
+      known.over = false
+      known.end = event.origin?.offset ?? 0
+    } else if (event._tag === "StreamRemoved" || event._tag === "StreamHidden") known.over = true
+  }
+
+  private tell(news: News): void {
+    if (news.end < 0 && !news.closed && !news.over && !news.created) return
+    for (const listener of this.watching) listener(news)
+    const listeners = this.waiting.get(news.key)
+    // Whoever hears may go, or come, meanwhile.
+    if (listeners !== undefined) for (const listener of [...listeners]) listener(news)
+  }
+}

@@ -1,0 +1,95 @@
+/** Reads a stream wherever it is: in memory, where its partition may have to be read first, or at its owner. */
+import type { Part } from "../../actors/stream-partition/payload.ts"
+import type { StreamInfo, Wire } from "../../messages/stream-partition.ts"
+import type { Here, Outcome, Partitions, Refusal } from "./partitions.ts"
+import { isPage, type Range, read } from "./read.ts"
+
+/** What a response is made of. */
+export interface Sheet {
+  readonly key: string
+  readonly contentType: string
+  readonly createdAt: number
+  readonly ttlS: number | undefined
+  readonly expiresAt: string | undefined
+  /** 0 when it is not known here. */
+  readonly touchedAt: number
+  readonly tail: number
+  readonly closed: boolean
+  readonly from: number
+  readonly next: number
+  readonly parts: ReadonlyArray<Part>
+  /** Undefined when another node told it: then it is committed already, and news of it do not come here. */
+  readonly here: Here | undefined
+}
+
+export type Opened =
+  | Sheet
+  | { readonly absent: "missing" | "gone" }
+  | { readonly floor: number }
+  | { readonly failed: Exclude<Outcome, { readonly ok: unknown }> }
+
+/** A partition that was put away is read again by the first question to it; then it is in memory. */
+const attemptsMax = 4
+
+export const open = (partitions: Partitions, key: string, range: Range, done: (opened: Opened) => void): void =>
+  attempt(partitions, key, range, { done, left: attemptsMax })
+
+interface Attempt {
+  readonly done: (opened: Opened) => void
+  readonly left: number
+}
+
+const attempt = (partitions: Partitions, key: string, range: Range, { done, left }: Attempt): void => {
+  const reading = read(partitions, key, range)
+  if (isPage(reading)) {
+    const { stream, from, next, parts, tail, closed, here } = reading
+    const { contentType, createdAt, ttlS, expiresAt, touchedAt } = stream
+    return done({ key, contentType, createdAt, ttlS, expiresAt, touchedAt, tail, closed, from, next, parts, here })
+  }
+  if (!("away" in reading)) return done(reading)
+  if (!partitions.isServedHere(reading.away) || left === 0) return fromOwner(partitions, key, range, done)
+  partitions.ask(reading.away, { _tag: "ListStreams", prefix: "", limit: 1 }, "node", (outcome) => {
+    if ("ok" in outcome) attempt(partitions, key, range, { done, left: left - 1 })
+    else done({ failed: outcome })
+  })
+}
+
+/** Already encoded parts of a read of another node. */
+const partOf = (wire: Wire): Part =>
+  wire.object !== undefined
+    ? { object: wire.object, size: wire.size, skip: 0 }
+    : Buffer.from(wire.text ?? wire.base64 ?? "", wire.text === undefined ? "base64" : "utf8")
+
+const fromOwner = (partitions: Partitions, key: string, range: Range, done: (opened: Opened) => void): void => {
+  const query = { _tag: "ReadStream", stream: key, from: Math.min(range.from, Number.MAX_SAFE_INTEGER) } as const
+  partitions.ask(partitions.of(key), query, "node", (outcome) => {
+    if (!("ok" in outcome)) return done(absent(outcome))
+    const { info, from, next, wires } = outcome.ok as {
+      readonly info: StreamInfo
+      readonly from: number
+      readonly next: number
+      readonly wires: ReadonlyArray<Wire>
+    }
+    const { contentType, createdAt, ttlS, expiresAt, tail, closed } = info
+    const rest = {
+      touchedAt: 0,
+      tail,
+      closed,
+      from: Math.min(from, tail),
+      next,
+      parts: wires.map(partOf),
+      here: undefined
+    }
+    done({ key, contentType, createdAt, ttlS, expiresAt, ...rest })
+  })
+}
+
+const absent = (outcome: Exclude<Outcome, { readonly ok: unknown }>): Opened => {
+  const refused: Refusal | undefined = "refused" in outcome ? outcome.refused : undefined
+  if (refused?._tag === "NoSuchStream") return { absent: "missing" }
+  if (refused?._tag === "StreamGone") return { absent: "gone" }
+  if (refused?._tag === "BelowFloor") return { floor: refused.floor }
+  return { failed: outcome }
+}
+
+export const isSheet = (opened: Opened): opened is Sheet => "parts" in opened

@@ -1,0 +1,148 @@
+/** The partitions as a node reaches them: in its own memory where it serves the shard, over the bus elsewhere. */
+import { Effect } from "effect"
+import type { State } from "../../actors/stream-partition/state.ts"
+import { type Answer, isRetryable } from "../../messages/envelope.ts"
+import type { CommandOf, QueryOf, RefusalOf } from "../../messages/protocol.ts"
+import { partitionIds, partitionKind, partitionOf } from "../../messages/stream.ts"
+import type { StreamPartition } from "../../messages/stream-partition.ts"
+import type { Cell } from "../actor/cell.ts"
+import type { Delivery } from "../actor/delivery.ts"
+import type { Serving } from "../actor/owner.ts"
+import type { Client, Unanswered } from "../client.ts"
+
+export type Command = CommandOf<StreamPartition>
+export type Query = QueryOf<StreamPartition>
+export type Refusal = RefusalOf<StreamPartition>
+export type Answered = Answer<unknown, Refusal>
+export type Outcome = Answered | { readonly unanswered: Unanswered }
+
+export interface Surroundings {
+  readonly shards: number
+  readonly serving: (shard: number) => Serving | undefined
+  readonly client: Client
+  readonly now: () => number
+  /** Runs what has to go over the bus. */
+  readonly run: (work: Effect.Effect<void>) => void
+  /** Stands before the number in every command id: no other process has it. */
+  readonly idPrefix: string
+}
+
+/** A partition in this node's memory, with all that it has decided: what is not committed yet has to be awaited. */
+export interface Here {
+  readonly state: State
+  readonly cell: Cell
+  readonly serving: Serving
+}
+
+export class Partitions {
+  readonly ids: ReadonlyArray<string>
+  readonly now: () => number
+  private readonly around: Surroundings
+  private count = 0
+
+  constructor(around: Surroundings) {
+    this.around = around
+    this.now = around.now
+    this.ids = partitionIds(around.shards)
+  }
+
+  of(key: string): number {
+    return partitionOf(key, this.around.shards)
+  }
+
+  idOf(key: string): string {
+    return this.ids[this.of(key)] as string
+  }
+
+  freshId(): string {
+    this.count += 1
+    return `${this.around.idPrefix}-${this.count.toString(36)}`
+  }
+
+  /** Undefined when it is served elsewhere, or is not in memory just now: `wake` brings it there. */
+  here(partition: number): Here | undefined {
+    const serving = this.around.serving(partition)
+    if (serving === undefined || !serving.mayAnswer()) return undefined
+    const cell = serving.actors.cells.get(`${partitionKind}/${this.ids[partition]}`)
+    if (cell?.stage !== "live" || cell.failure !== undefined) return undefined
+    cell.usedAt = this.now()
+    return { state: cell.state as State, cell, serving }
+  }
+
+  isServedHere(partition: number): boolean {
+    return this.around.serving(partition)?.mayAnswer() === true
+  }
+
+  /** Sends a command to the partition and hands over what came of it, exactly once. */
+  tell(partition: number, command: Command, caller: string, done: (outcome: Outcome) => void): void {
+    this.send({ verb: "do", partition, message: command, caller, commandId: this.freshId() }, done)
+  }
+
+  ask(partition: number, query: Query, caller: string, done: (outcome: Outcome) => void): void {
+    this.send({ verb: "ask", partition, message: query, caller, commandId: "" }, done)
+  }
+
+  /** As an effect, for what is not on the hot path. */
+  told(partition: number, command: Command, caller: string): Effect.Effect<Outcome> {
+    return Effect.callback<Outcome>((resume) => {
+      this.tell(partition, command, caller, (outcome) => resume(Effect.succeed(outcome)))
+    })
+  }
+
+  asked(partition: number, query: Query, caller: string): Effect.Effect<Outcome> {
+    return Effect.callback<Outcome>((resume) => {
+      this.ask(partition, query, caller, (outcome) => resume(Effect.succeed(outcome)))
+    })
+  }
+
+  private send(sending: Sending, done: (outcome: Outcome) => void): void {
+    const serving = this.around.serving(sending.partition)
+    if (serving === undefined) return this.sendAway(sending, done)
+    const { verb, partition, message, caller, commandId } = sending
+    const delivery: Delivery = {
+      ...{ verb, kind: partitionKind, id: this.ids[partition] as string, caller, name: message._tag, commandId },
+      body: verb === "do" ? "" : bodyOf(message),
+      deadline: 0,
+      ...(verb === "do" && { command: message }),
+      answer: (text) => {
+        const answer = JSON.parse(text) as Answered
+        // The shard is moving, or has much to do: the client is patient, and the id is the same.
+        if ("failed" in answer && isRetryable(answer.failed)) this.sendAway(sending, done)
+        else done(answer)
+      }
+    }
+    serving.offer(delivery)
+  }
+
+  private sendAway(sending: Sending, done: (outcome: Outcome) => void): void {
+    const { verb, partition, message, caller, commandId } = sending
+    const ask = { verb, kind: partitionKind, id: this.ids[partition] as string, caller, name: message._tag }
+    const repeat = verb === "do" ? { commandId } : {}
+    this.around.run(
+      this.around.client.ask({ ...ask, ...repeat, body: bodyOf(message) }).pipe(
+        Effect.map((answer) => done(answer as Answered)),
+        Effect.catch((unanswered) => Effect.sync(() => done({ unanswered })))
+      )
+    )
+  }
+
+  /** Calls back when what the partition has decided so far is committed, or with false when that will not be known. */
+  settled({ cell, serving }: Here, done: (isCommitted: boolean) => void): void {
+    const { batch } = cell
+    if (batch === undefined) return done(serving.mayAnswer())
+    const delivery = { answer: (text: string) => done(text === settledText) }
+    batch.release(delivery as Delivery, settledText)
+  }
+}
+
+const settledText = "settled"
+
+interface Sending {
+  readonly verb: "do" | "ask"
+  readonly partition: number
+  readonly message: Command | Query
+  readonly caller: string
+  readonly commandId: string
+}
+
+const bodyOf = ({ _tag, ...fields }: Command | Query): string => JSON.stringify(fields)

@@ -1,0 +1,74 @@
+/** Payloads that are too large for the journal: stored as objects before they are committed, fetched to be read. */
+import { Effect } from "effect"
+import { runOf } from "../../actors/stream-partition/json.ts"
+import type { Part } from "../../actors/stream-partition/payload.ts"
+import { isJsonType } from "../../messages/stream.ts"
+import type { Payload } from "../../messages/stream-partition.ts"
+import type { ObjectMissing, Objects, StoreFailed } from "../ports/objects.ts"
+
+/** Objects read lately are kept in memory up to this: readers of one stream mostly come together. */
+const cacheBytesMax = 64 * 1024 * 1024
+
+export class Store {
+  private readonly objects: Objects["Service"]
+  private readonly cached = new Map<string, Buffer>()
+  private cachedBytes = 0
+
+  constructor(objects: Objects["Service"]) {
+    this.objects = objects
+  }
+
+  /** The payload to commit; a JSON body that is none is handed on as it is, to be refused in its turn. */
+  put(key: string, contentType: string, body: Buffer): Effect.Effect<Payload, StoreFailed> {
+    const made = isJsonType(contentType) ? jsonOf(body) : { bytes: body, count: 1 }
+    if (made === undefined) return Effect.succeed({ text: "{" })
+    if (made.count === 0) return Effect.succeed({ text: "[]" })
+    const { bytes, count } = made
+    return Effect.map(this.objects.put(key, bytes), () => {
+      this.keep(key, bytes)
+      return { object: { key, size: bytes.length, count } }
+    })
+  }
+
+  /** The bytes of all parts, in their order. */
+  bytesOf(parts: ReadonlyArray<Part>): Effect.Effect<Array<Buffer>, ObjectMissing | StoreFailed> {
+    return Effect.forEach(parts, (part) =>
+      Buffer.isBuffer(part)
+        ? Effect.succeed(part)
+        : Effect.map(this.get(part.object), (bytes) => bytes.subarray(part.skip, part.skip + part.size))
+    )
+  }
+
+  get(key: string): Effect.Effect<Buffer, ObjectMissing | StoreFailed> {
+    const known = this.cached.get(key)
+    if (known !== undefined) return Effect.succeed(known)
+    return Effect.map(this.objects.get(key), (stored) => {
+      const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength)
+      this.keep(key, bytes)
+      return bytes
+    })
+  }
+
+  putRaw(key: string, bytes: Buffer): Effect.Effect<void, StoreFailed> {
+    return Effect.asVoid(this.objects.put(key, bytes))
+  }
+
+  private keep(key: string, bytes: Buffer): void {
+    if (bytes.length > cacheBytesMax / 2 || this.cached.has(key)) return
+    this.cached.set(key, bytes)
+    this.cachedBytes += bytes.length
+    while (this.cachedBytes > cacheBytesMax) {
+      const [oldest, dropped] = this.cached.entries().next().value as [string, Buffer]
+      this.cached.delete(oldest)
+      this.cachedBytes -= dropped.length
+    }
+  }
+}
+
+const jsonOf = (body: Buffer): { readonly bytes: Buffer; readonly count: number } | undefined => {
+  const run = runOf(body.toString())
+  return "why" in run ? undefined : { bytes: Buffer.from(run.text), count: run.count }
+}
+
+export const isInMemory = (parts: ReadonlyArray<Part>): parts is ReadonlyArray<Buffer> =>
+  parts.every((part) => Buffer.isBuffer(part))
