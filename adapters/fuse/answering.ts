@@ -1,0 +1,90 @@
+/** The main thread's half: requests become fibres, their ends become replies, and an interrupt ends a fibre. */
+import { Cause, type Context, Effect, Exit, type Fiber } from "effect"
+import type { Answer, AsyncFiles, Errno, Request } from "../../runtime/ports/mount.ts"
+import type { Handed } from "./channel.ts"
+import { errnos } from "./errno.ts"
+import { Reply } from "./reply.ts"
+
+/** Gets what the file system did wrong; the kernel has been told EIO. */
+export type Defect = (op: string, cause: Cause.Cause<unknown>) => void
+
+type Handler = (request: Request, later: unknown) => Effect.Effect<Answer, Errno>
+
+/** A large write's buffer, which goes back to the thread that reads into it; small writes have none to give back. */
+const bufferOf = (request: Request): ArrayBuffer | undefined =>
+  request.op === "write" && request.data.byteOffset > 0 ? (request.data.buffer as ArrayBuffer) : undefined
+
+export class Answering {
+  private readonly handlers: Readonly<Record<string, Handler | undefined>>
+  private readonly reply: Reply
+  private readonly run: (effect: Effect.Effect<Answer, Errno>) => Fiber.Fiber<Answer, Errno>
+  private readonly fibers = new Map<number, Fiber.Fiber<Answer, Errno>>()
+  private readonly giveBack: (buffer: ArrayBuffer) => void
+  private readonly defect: Defect
+
+  constructor(
+    fd: number,
+    files: AsyncFiles,
+    context: Context.Context<never>,
+    edges: { readonly giveBack: (buffer: ArrayBuffer) => void; readonly defect: Defect }
+  ) {
+    this.handlers = files as unknown as Readonly<Record<string, Handler | undefined>>
+    this.reply = new Reply(fd)
+    this.run = Effect.runForkWith(context)
+    this.giveBack = edges.giveBack
+    this.defect = edges.defect
+  }
+
+  /** How many requests wait for an answer from here. */
+  get waiting(): number {
+    return this.fibers.size
+  }
+
+  take(handed: Handed): void {
+    const { high, low, request } = handed
+    const handler = this.handlers[request.op]
+    if (handler === undefined) return this.reply.fail(low, high, "ENOSYS")
+    const fiber = this.run(Effect.suspend(() => handler(request, handed.later)))
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return this.finish(handed, exit)
+    this.fibers.set(request.id, fiber)
+    fiber.addObserver((end) => {
+      this.fibers.delete(request.id)
+      this.finish(handed, end)
+    })
+  }
+
+  /** The caller gave up. A request that has been answered meanwhile is not known any more, which is as good. */
+  interrupt(id: number): void {
+    this.fibers.get(id)?.interruptUnsafe()
+  }
+
+  /** Interrupts what is under way, at the end of everything. */
+  interruptAll(): void {
+    for (const fiber of this.fibers.values()) fiber.interruptUnsafe()
+  }
+
+  private finish({ high, low, opcode, request }: Handed, exit: Exit.Exit<Answer, Errno>): void {
+    if (Exit.isSuccess(exit)) this.succeed({ low, high, opcode, request }, exit.value)
+    else this.fail({ low, high }, request.op, exit.cause)
+    const buffer = bufferOf(request)
+    if (buffer !== undefined) this.giveBack(buffer)
+  }
+
+  private succeed({ high, low, opcode, request }: Omit<Handed, "kind" | "later">, answer: Answer): void {
+    try {
+      this.reply.answer(low, high, opcode, request, answer)
+    } catch (why) {
+      this.reply.fail(low, high, "EIO")
+      this.defect(request.op, Cause.die(why))
+    }
+  }
+
+  private fail({ high, low }: Pick<Handed, "high" | "low">, op: string, cause: Cause.Cause<Errno>): void {
+    const reason = cause.reasons[0]
+    if (reason?._tag === "Fail" && reason.error in errnos) return this.reply.fail(low, high, reason.error)
+    if (Cause.hasInterruptsOnly(cause)) return this.reply.fail(low, high, "EINTR")
+    this.reply.fail(low, high, "EIO")
+    this.defect(op, cause)
+  }
+}

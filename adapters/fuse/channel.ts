@@ -1,0 +1,45 @@
+/** What the thread that asks and the main thread say to each other. */
+import type { Invalidation, Request } from "../../runtime/ports/mount.ts"
+import type { Negotiated } from "./init.ts"
+
+/** What the asking thread is started with. */
+export interface Start {
+  readonly fd: number
+  readonly negotiated: Negotiated
+  readonly module: string
+  readonly data: unknown
+}
+
+/** A request that is for the main thread, with the number under which the kernel waits for the reply. */
+export interface Handed {
+  readonly kind: "handed"
+  readonly low: number
+  readonly high: number
+  readonly opcode: number
+  readonly request: Request
+  readonly later: unknown
+}
+
+/** From the asking thread. */
+export type Report =
+  | Handed
+  | { readonly kind: "ready" }
+  | { readonly kind: "interrupted"; readonly id: number }
+  | { readonly kind: "told"; readonly message: unknown }
+  /** A request made the synchronous part throw; the kernel was told EIO. */
+  | { readonly kind: "defect"; readonly op: string; readonly why: unknown }
+  | { readonly kind: "ended" }
+
+/** To the asking thread. */
+export type Order =
+  | { readonly kind: "tell"; readonly message: unknown }
+  /** A buffer that went over with a large write, back for the next one. */
+  | { readonly kind: "buffer"; readonly buffer: ArrayBuffer }
+  /** Looked at with the next request, which is still answered. */
+  | { readonly kind: "stop" }
+
+/** To the thread that notifies, and its answer: how many batches are with the kernel. */
+export interface Batch {
+  readonly batch: number
+  readonly invalidations: ReadonlyArray<Invalidation>
+}

@@ -1,0 +1,83 @@
+/** Opens /dev/fuse, mounts it, and has the first exchange with the kernel, so that whoever serves finds it done. */
+import { closeSync, openSync, readSync, writeSync } from "node:fs"
+import { Effect, type Scope } from "effect"
+import { type MountOptions, MountRefused } from "../../runtime/ports/mount.ts"
+import { incoming, opcodeOf } from "./decode.ts"
+import { fusermount } from "./fusermount.ts"
+import { agreement, negotiate } from "./init.ts"
+import { canonical, fsType, prepare, unmount } from "./place.ts"
+import { run } from "./program.ts"
+import { opcodes } from "./protocol.ts"
+import type { Device } from "./serving.ts"
+
+const devicePath = "/dev/fuse"
+/** mount(8) does next to nothing; if it does not return, something before us in the path hangs. */
+const mountMs = 10_000
+
+const refuse = (place: string, reason: MountRefused["reason"], why: string) => new MountRefused({ place, reason, why })
+
+const opened = (place: string) =>
+  Effect.try({
+    try: () => openSync(devicePath, "r+"),
+    catch: (error) => {
+      const { code } = error as NodeJS.ErrnoException
+      return code === "EACCES" || code === "EPERM"
+        ? refuse(place, "no-permission", `${devicePath} may not be opened by this user; its mode should be 0666`)
+        : refuse(
+            place,
+            "no-device",
+            `${devicePath} is not there (${code}): the kernel has no FUSE, or a container hides it`
+          )
+    }
+  })
+
+/** A comma would end the option that a source's name stands in. */
+const mountArgs = (place: string, options: MountOptions): ReadonlyArray<string> => {
+  const own = `fd=3,rootmode=40000,user_id=${process.geteuid?.() ?? 0},group_id=${process.getegid?.() ?? 0}`
+  const rest = ["default_permissions", ...(options.allowOther ? ["allow_other"] : []), "nosuid", "nodev"]
+  const mode = options.readOnly ? "ro" : "rw"
+  const all = [own, mode, ...(process.geteuid?.() === 0 ? rest.slice(0, -2) : rest)].join(",")
+  return ["-c", "-i", "-t", fsType, "-o", all, options.source, canonical(place)]
+}
+
+/** Mounts as root: mount(8) inherits the open device. */
+const mountAsRoot = Effect.fnUntraced(function* (place: string, options: MountOptions, fd: number) {
+  const ended = yield* run("mount", mountArgs(place, options), [fd]).pipe(Effect.timeoutOption(mountMs))
+  const { code, said } = ended._tag === "Some" ? ended.value : { code: 128, said: "mount(8) did not return" }
+  if (code === 0) return
+  if (code === undefined) return yield* refuse(place, "no-tool", `mounting needs mount(8): ${said}`)
+  if (/unknown filesystem/.test(said)) return yield* refuse(place, "no-device", `the kernel has no FUSE: ${said}`)
+  const denied = /superuser|permission denied|not permitted/i.test(said)
+  return yield* refuse(place, denied ? "no-permission" : "kernel", said)
+})
+
+/** The kernel's first request is there as soon as it is mounted, and nothing else comes before it is answered. */
+const exchange = (place: string, options: MountOptions, fd: number): Effect.Effect<Device, MountRefused> =>
+  Effect.suspend(() => {
+    const offer = incoming()
+    readSync(fd, offer.bytes)
+    if (opcodeOf(offer) !== opcodes.init) throw new Error(`the kernel began with request ${opcodeOf(offer)}`)
+    const negotiated = negotiate(offer, options)
+    if (typeof negotiated === "string") return Effect.fail(refuse(place, "kernel", negotiated))
+    writeSync(fd, agreement(offer, negotiated, options))
+    return Effect.succeed({ fd, negotiated })
+  })
+
+/** Nobody may be left with a mount that hangs: what is in use goes out of sight and ends with its users. */
+export const release = (place: string) =>
+  unmount(place, false).pipe(
+    Effect.catch(() => unmount(place, true)),
+    Effect.orDie
+  )
+
+/** A mount and its open device, until the scope closes. */
+export const connect: (place: string, options: MountOptions) => Effect.Effect<Device, MountRefused, Scope.Scope> =
+  Effect.fnUntraced(function* (place, options) {
+    yield* prepare(place)
+    const asRoot = process.geteuid?.() === 0
+    const fd = yield* Effect.acquireRelease(asRoot ? opened(place) : fusermount(place, options), (open) =>
+      Effect.sync(() => closeSync(open))
+    )
+    yield* Effect.acquireRelease(asRoot ? mountAsRoot(place, options, fd) : Effect.void, () => release(place))
+    return yield* exchange(place, options, fd)
+  })

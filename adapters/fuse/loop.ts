@@ -1,0 +1,145 @@
+/** Reads one request after another from the device, answers what can be answered at once, and hands the others over. */
+import { readSync } from "node:fs"
+import type { Answers, Later, Operation, Request, SyncFiles } from "../../runtime/ports/mount.ts"
+import type { Order, Report } from "./channel.ts"
+import { type Dialect, decode, forgotten, type Incoming, idOf, incoming, interruptedBy, opcodeOf } from "./decode.ts"
+import type { Negotiated } from "./init.ts"
+import { inHeaderBytes, opcodes, requestBytesMax } from "./protocol.ts"
+import { Reply } from "./reply.ts"
+
+/** The way to the main thread. */
+export interface Channel {
+  readonly report: (report: Report, transfer?: Array<ArrayBuffer>) => void
+  /** What the main thread said since, or undefined. It must cost next to nothing: it is asked before each request. */
+  readonly order: () => Order | undefined
+}
+
+/** Where copying data to a buffer of its own costs less than giving the whole buffer away. */
+const copyBytesMax = 1 << 16
+/** Buffers kept for the large writes that the main thread has under way. */
+const sparesMax = 16
+
+/** What a read fails with when the mount has ended; ENOENT is a request that was interrupted before it was read. */
+const over = new Set(["ENODEV", "ECONNABORTED", "ENOTCONN"])
+const again = new Set(["EINTR", "EAGAIN", "ENOENT"])
+
+const next = (fd: number, from: Incoming): boolean => {
+  for (;;) {
+    try {
+      readSync(fd, from.bytes)
+      return true
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException
+      if (over.has(code)) return false
+      if (!again.has(code)) throw error
+    }
+  }
+}
+
+type Handler = (request: Request, out: Uint8Array) => Answers[Operation] | string | Later
+
+const isLater = (answer: unknown): answer is Later => typeof answer === "object" && answer !== null && "later" in answer
+
+export class Loop {
+  private readonly channel: Channel
+  private readonly fd: number
+  private readonly files: SyncFiles
+  private readonly handlers: Readonly<Record<string, Handler | undefined>>
+  private readonly dialect: Dialect
+  private readonly noOpen: boolean
+  private readonly reply: Reply
+  private readonly spares: Array<ArrayBuffer> = []
+  private from: Incoming = incoming()
+  private stopped = false
+
+  constructor(fd: number, negotiated: Negotiated, files: SyncFiles, channel: Channel) {
+    this.fd = fd
+    this.files = files
+    this.handlers = files as unknown as Readonly<Record<string, Handler | undefined>>
+    this.channel = channel
+    this.dialect = { setxattrExtended: negotiated.flags.includes("setxattrExt") }
+    this.noOpen = negotiated.noOpen
+    this.reply = new Reply(fd)
+  }
+
+  /** Returns when the mount has ended, or after the request that followed a `stop`. */
+  run(): void {
+    while (!this.stopped && next(this.fd, this.from)) {
+      for (let order = this.channel.order(); order !== undefined; order = this.channel.order()) this.obey(order)
+      this.handle()
+    }
+  }
+
+  private obey(order: Order): void {
+    if (order.kind === "tell") this.files.heard?.(order.message)
+    else if (order.kind === "stop") this.stopped = true
+    else if (this.spares.length < sparesMax) this.spares.push(order.buffer)
+  }
+
+  private handle(): void {
+    const { from } = this
+    const opcode = opcodeOf(from)
+    const low = from.words[2] ?? 0
+    const high = from.words[3] ?? 0
+    if (opcode === opcodes.forget || opcode === opcodes.batchForget) return this.forget()
+    if (opcode === opcodes.interrupt) return this.channel.report({ kind: "interrupted", id: interruptedBy(from) })
+    if (opcode === opcodes.notifyReply) return
+    if (this.noOpen && (opcode === opcodes.open || opcode === opcodes.opendir)) {
+      return this.reply.fail(low, high, "ENOSYS")
+    }
+    const request = decode(from, this.dialect)
+    if (request === undefined) return this.unknown(low, high, opcode)
+    try {
+      this.ask(low, high, opcode, request)
+    } catch (why) {
+      // The file system's mistake, or the codec's: the caller is not left waiting, and the main thread reports it.
+      this.reply.fail(low, high, "EIO")
+      this.channel.report({ kind: "defect", op: request.op, why })
+    }
+  }
+
+  private ask(low: number, high: number, opcode: number, request: Request): void {
+    const handler = this.handlers[request.op]
+    const answer = handler === undefined ? { later: undefined } : handler(request, this.reply.data)
+    if (answer === undefined) {
+      if (request.op === "getlk") this.reply.answer(low, high, opcode, request, undefined)
+      else this.reply.number(low, high, 0)
+    } else if (typeof answer === "string") this.reply.fail(low, high, answer as "EIO")
+    else if (isLater(answer)) this.hand(low, high, opcode, request, answer.later)
+    else this.reply.answer(low, high, opcode, request, answer)
+  }
+
+  /** Data is given away with the buffer that it lies in, or, when there is little of it, in one of its own. */
+  private hand(low: number, high: number, opcode: number, request: Request, later: unknown): void {
+    const handed = { kind: "handed", low, high, opcode, later } as const
+    if (request.op === "setxattr") {
+      const value = new Uint8Array(request.value)
+      this.channel.report({ ...handed, request: { ...request, value } }, [value.buffer])
+    } else if (request.op !== "write") this.channel.report({ ...handed, request })
+    else if (request.data.length <= copyBytesMax) {
+      const data = new Uint8Array(request.data)
+      this.channel.report({ ...handed, request: { ...request, data } }, [data.buffer])
+    } else {
+      const buffer = this.from.words.buffer as ArrayBuffer
+      const data = new Uint8Array(buffer, request.data.byteOffset, request.data.length)
+      this.channel.report({ ...handed, request: { ...request, data } }, [buffer])
+      this.from = incoming(this.spares.pop() ?? new ArrayBuffer(requestBytesMax))
+    }
+  }
+
+  private forget(): void {
+    const { forget } = this.files
+    if (forget === undefined) return
+    const head = { op: "forget", uid: 0, gid: 0, pid: 0, id: idOf(this.from), resent: false } as const
+    for (const [node, count] of forgotten(this.from)) forget({ ...head, node, count }, this.reply.data)
+  }
+
+  private unknown(low: number, high: number, opcode: number): void {
+    if (opcode === opcodes.destroy) this.reply.number(low, high, 0)
+    else this.reply.fail(low, high, opcode === opcodes.ioctl ? "ENOTTY" : "ENOSYS")
+  }
+}
+
+/** A large write's buffer, which goes back to the thread that reads into it; small writes have none to give back. */
+export const bufferOf = (request: Request): ArrayBuffer | undefined =>
+  request.op === "write" && request.data.byteOffset > inHeaderBytes ? (request.data.buffer as ArrayBuffer) : undefined

@@ -1,0 +1,113 @@
+/** The directory that is mounted on: what is there, whether it may be mounted on, and how it is freed. */
+import { lstatSync, readdirSync, readFileSync, realpathSync } from "node:fs"
+import { basename, dirname, join, resolve } from "node:path"
+import { Effect } from "effect"
+import { MountRefused } from "../../runtime/ports/mount.ts"
+import { run } from "./program.ts"
+
+/** What `mount` shows as the type of ours. */
+export const fsType = "fuse.artifacts"
+
+/** How long a file system may take to say that it is there. */
+const statMs = 2000
+
+export interface Mountpoint {
+  readonly path: string
+  readonly type: string
+  /** The connection's number in /sys/fs/fuse/connections. */
+  readonly connection: string
+}
+
+const unescaped = (field: string) =>
+  field.replaceAll(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)))
+
+/** The lines of /proc/self/mountinfo; of several mounts on one directory the last one is seen. */
+export const mountpoints = (table: string): ReadonlyArray<Mountpoint> =>
+  table.split("\n").flatMap((line) => {
+    const fields = line.split(" ")
+    const type = fields[fields.indexOf("-") + 1]
+    const [, , device = "", , path] = fields
+    if (path === undefined || type === undefined) return []
+    return [{ path: unescaped(path), type, connection: device.slice(device.indexOf(":") + 1) }]
+  })
+
+/** The directory's real path, without asking the directory itself, which may not answer. */
+export const canonical = (place: string): string => {
+  const whole = resolve(place)
+  try {
+    return join(realpathSync(dirname(whole)), basename(whole))
+  } catch {
+    return whole
+  }
+}
+
+export const mounted = (place: string): Mountpoint | undefined => {
+  const path = canonical(place)
+  return mountpoints(readFileSync("/proc/self/mountinfo", "utf8")).findLast((mount) => mount.path === path)
+}
+
+/** A mount that is there, and whether it answers. Another process asks: a file system that hangs cannot hold it. */
+export const look = Effect.fnUntraced(function* (place: string) {
+  const found = mounted(place)
+  if (found === undefined) return "free" as const
+  const asked = yield* run("stat", ["-f", canonical(place)]).pipe(Effect.timeoutOption(statMs))
+  const dead = asked._tag === "Some" && /not connected|Connection aborted/.test(asked.value.said)
+  return dead ? ("stale" as const) : ("mounted" as const)
+})
+
+const refuse = (place: string, reason: MountRefused["reason"], why: string) => new MountRefused({ place, reason, why })
+
+/** Says why a directory cannot be mounted on, or nothing. */
+const objection = (place: string): MountRefused | undefined => {
+  try {
+    if (!lstatSync(place).isDirectory()) return refuse(place, "not-a-directory", `${place} is not a directory`)
+    if (readdirSync(place).length === 0) return undefined
+    return refuse(place, "not-empty", `${place} has files in it; they would be hidden`)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "ENOENT") return refuse(place, "missing", `there is no directory ${place}`)
+    if (code === "EACCES") return refuse(place, "no-permission", `${place} may not be read by this user`)
+    return refuse(place, "kernel", `${place}: ${(error as Error).message}`)
+  }
+}
+
+/** Fails unless the directory can be mounted on. What is left of a mount of ours that nobody serves is cleaned away. */
+export const prepare = Effect.fnUntraced(function* (place: string) {
+  const state = yield* look(place)
+  if (state === "stale") {
+    const { type } = mounted(place) ?? { type: "" }
+    if (!type.startsWith("fuse.artifacts")) {
+      return yield* refuse(
+        place,
+        "stale",
+        `${place} is a mount (${type}) that nobody serves any more; unmount it first`
+      )
+    }
+    yield* unmount(place, true)
+  } else if (state === "mounted") {
+    return yield* refuse(place, "already-mounted", `${place} is a mount already`)
+  }
+  const why = objection(place)
+  if (why !== undefined) return yield* why
+})
+
+const root = () => process.geteuid?.() === 0
+
+const unmounting = (place: string, lazy: boolean): readonly [string, ReadonlyArray<string>] =>
+  root()
+    ? ["umount", ["-c", ...(lazy ? ["-l"] : []), canonical(place)]]
+    : ["fusermount3", ["-u", ...(lazy ? ["-z"] : []), canonical(place)]]
+
+/** Unmounts; a directory that is no mount is left as it is. */
+export const unmount: (place: string, lazy: boolean) => Effect.Effect<void, MountRefused> = Effect.fnUntraced(
+  function* (place: string, lazy: boolean) {
+    if (mounted(place) === undefined) return
+    const [command, args] = unmounting(place, lazy)
+    const { code, said } = yield* run(command, args)
+    if (code === 0 || mounted(place) === undefined) return
+    if (code === undefined) return yield* refuse(place, "no-tool", `unmounting needs ${command}: ${said}`)
+    if (/busy/.test(said)) return yield* refuse(place, "busy", `${place} is in use`)
+    const denied = /superuser|permi|not allowed/i.test(said)
+    return yield* refuse(place, denied ? "no-permission" : "kernel", said)
+  }
+)

@@ -1,0 +1,129 @@
+/** A file system on an open device: the two threads, what they exchange, and their common end. */
+import { writeSync } from "node:fs"
+import { Worker } from "node:worker_threads"
+import { Cause, Deferred, Effect, type Scope } from "effect"
+import type { Invalidation, Mounted, Mounting } from "../../runtime/ports/mount.ts"
+import { Answering } from "./answering.ts"
+import type { Batch, Order, Report, Start } from "./channel.ts"
+import type { Negotiated } from "./init.ts"
+import { wake } from "./notice.ts"
+import { write } from "./reply.ts"
+
+/** An open device whose first exchange is done. */
+export interface Device {
+  readonly fd: number
+  readonly negotiated: Negotiated
+}
+
+/** How long the asking thread may take to notice the end before it is woken, and then before it is given up. */
+const endWaitMs = 1000
+
+/** Tells the kernel what it should forget, from a thread of its own that is started when it is first needed. */
+class Notifying {
+  private readonly fd: number
+  private readonly broken: (why: unknown) => void
+  private readonly waiting: Array<{ readonly batch: number; readonly done: () => void }> = []
+  private worker: Worker | undefined
+  private sent = 0
+  private done = 0
+
+  constructor(fd: number, broken: (why: unknown) => void) {
+    this.fd = fd
+    this.broken = broken
+  }
+
+  readonly invalidate = (invalidations: ReadonlyArray<Invalidation>): void => {
+    if (invalidations.length === 0) return
+    this.worker ??= this.started()
+    this.worker.postMessage({ batch: ++this.sent, invalidations } satisfies Batch)
+  }
+
+  readonly invalidated = Effect.callback<void>((resume) => {
+    if (this.done === this.sent) return resume(Effect.void)
+    this.waiting.push({ batch: this.sent, done: () => resume(Effect.void) })
+  })
+
+  end(): Promise<unknown> | undefined {
+    return this.worker?.terminate()
+  }
+
+  private started(): Worker {
+    const worker = new Worker(new URL("./notifier.ts", import.meta.url), { workerData: this.fd })
+    worker.on("message", (batch: number) => {
+      this.done = batch
+      while (this.waiting[0] !== undefined && this.waiting[0].batch <= batch) this.waiting.shift()?.done()
+    })
+    worker.on("error", this.broken)
+    worker.unref()
+    return worker
+  }
+}
+
+interface Asking {
+  readonly worker: Worker
+  readonly ready: Deferred.Deferred<void>
+  readonly ended: Deferred.Deferred<void>
+}
+
+/** Ends the asking thread: by itself when the mount is gone, else it is woken and leaves the device to others. */
+const stop = Effect.fnUntraced(function* (fd: number, { ended, worker }: Asking) {
+  const patient = Deferred.await(ended).pipe(Effect.timeoutOption(endWaitMs))
+  if ((yield* patient)._tag === "None") {
+    worker.postMessage({ kind: "stop" } satisfies Order)
+    write(() => writeSync(fd, wake()))
+    yield* patient
+  }
+  // A thread that still blocks ends with its read; nobody may wait for it.
+  worker.unref()
+})
+
+/**
+ * Serves until the scope closes; returns when requests are answered. The device stays open, and mounted, for whoever
+ * opened it.
+ */
+export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounted, never, Scope.Scope> =
+  Effect.fnUntraced(function* ({ fd, negotiated }, { files, sync }) {
+    const context = yield* Effect.context<never>()
+    const start: Start = { fd, negotiated, module: sync.module, data: sync.data }
+    const asking: Asking = {
+      worker: new Worker(new URL("./worker.ts", import.meta.url), { workerData: start }),
+      ready: Deferred.makeUnsafe(),
+      ended: Deferred.makeUnsafe()
+    }
+    const { ended, ready, worker } = asking
+    const order = (what: Order, transfer: ReadonlyArray<ArrayBuffer> = []) => worker.postMessage(what, [...transfer])
+    const log = Effect.runForkWith(context)
+    const answering = new Answering(fd, files, context, {
+      giveBack: (buffer) => order({ kind: "buffer", buffer }, [buffer]),
+      defect: (op, cause) => log(Effect.logError(`the file system failed at ${op}, and EIO was answered`, cause))
+    })
+    const broken = (why: unknown) => {
+      Deferred.doneUnsafe(ready, Effect.die(why))
+      Deferred.doneUnsafe(ended, Effect.die(why))
+    }
+    const heard = (report: Report): void => {
+      if (report.kind === "handed") answering.take(report)
+      else if (report.kind === "interrupted") answering.interrupt(report.id)
+      else if (report.kind === "told") files.heard?.(report.message)
+      else if (report.kind === "ready") Deferred.doneUnsafe(ready, Effect.void)
+      else if (report.kind === "ended") Deferred.doneUnsafe(ended, Effect.void)
+      else log(Effect.logError(`the file system failed at ${report.op}, and EIO was answered`, Cause.die(report.why)))
+    }
+    worker.on("message", heard)
+    worker.on("error", broken)
+    const notifying = new Notifying(fd, broken)
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function* () {
+        answering.interruptAll()
+        yield* stop(fd, asking)
+        yield* Effect.promise(async () => notifying.end())
+      })
+    )
+    yield* Deferred.await(ready)
+    return {
+      tell: (message, transfer) => order({ kind: "tell", message }, transfer),
+      invalidate: notifying.invalidate,
+      invalidated: notifying.invalidated,
+      ended: Deferred.await(ended)
+    }
+  })
