@@ -142,6 +142,8 @@ export const Errno = Schema.Literals([
   "EFBIG",
   "ENOSPC",
   "EROFS",
+  "ERANGE",
+  "ENOLCK",
   "EMLINK",
   "EDEADLK",
   "ENAMETOOLONG",

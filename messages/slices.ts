@@ -24,7 +24,13 @@ const withinChunk = Schema.Natural.check(Schema.isLessThanOrEqualTo(chunkBytes))
 const used = { id: SliceId, size: withinChunk, off: withinChunk, len: withinChunk, digests: Digests }
 
 /** Where a part of a slice lies: at `pos` within the file's chunk. Id 0 is a hole, with size 0 and no digests. */
-export const Placement = Schema.Struct({ chunk: Schema.Natural, pos: withinChunk, ...used })
+export const Placement = Schema.Struct({
+  chunk: Schema.Natural,
+  pos: withinChunk,
+  ...used,
+  /** The chunk that its blocks are named after, where that is another one: an append cannot know its place beforehand. */
+  keyChunk: Schema.optionalKey(Schema.Natural)
+})
 export type Placement = typeof Placement.Type
 
 /** A part of a slice whose place the actor finds: at the end of the file. `chunk` names its blocks, in one of the layouts. */
@@ -56,7 +62,9 @@ export const Garbage = Schema.Struct({
   size: Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
   at: Schema.Natural,
   version: Schema.Natural,
-  home: Schema.optionalKey(Home)
+  home: Schema.optionalKey(Home),
+  /** With a size of -1: so many ids from `id` on. */
+  count: Schema.optionalKey(Schema.Natural)
 })
 export type Garbage = typeof Garbage.Type
 

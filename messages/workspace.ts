@@ -66,7 +66,11 @@ export const workspace = protocol({
       input: Schema.Struct({ ...place, open: Schema.optionalKey(Schema.Boolean), ...change }),
       reply: Removed
     },
-    Rmdir: { input: Schema.Struct({ ...place, ...change }), reply: Removed },
+    /** `open` as with Unlink: the directory is empty, but a process may stand in it. */
+    Rmdir: {
+      input: Schema.Struct({ ...place, open: Schema.optionalKey(Schema.Boolean), ...change }),
+      reply: Removed
+    },
     /** `open` when the session still has what is replaced open. */
     Rename: {
       input: Schema.Struct({

@@ -1,0 +1,37 @@
+/**
+ * A tree as bytes: the length of a JSON head, the head, and the tables as Arrow IPC streams one behind another, each of
+ * which any Arrow tool reads. The head says which table has how many bytes.
+ */
+import type { Tree } from "../tree/tree.ts"
+import { encode } from "./arrow.ts"
+import { capture, type Rest, type TableName } from "./capture.ts"
+
+export interface Head {
+  readonly tables: ReadonlyArray<readonly [TableName, number]>
+  readonly rest: Rest
+}
+
+/** Arrow reads its buffers in place where they are aligned so. */
+export const alignment = 8
+
+/** It takes the tree as it is at the first step; between the later ones the tree may change. */
+export function* saving(tree: Tree): Generator<void, Uint8Array> {
+  const { tables, rest } = capture(tree)
+  yield
+  const streams: Array<readonly [TableName, Uint8Array]> = []
+  for (const [name, columns] of Object.entries(tables)) streams.push([name as TableName, yield* encode(columns)])
+  const head: Head = { tables: streams.map(([name, stream]) => [name, stream.length]), rest }
+  const text = Buffer.from(JSON.stringify(head))
+  const padding = (alignment - ((4 + text.length) % alignment)) % alignment
+  const size = Buffer.alloc(4)
+  size.writeUInt32LE(text.length + padding)
+  // JSON may end in spaces.
+  return Buffer.concat([size, text, Buffer.alloc(padding, " "), ...streams.map(([, stream]) => stream)])
+}
+
+export const save = (tree: Tree): Uint8Array => {
+  const steps = saving(tree)
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  return step.value
+}

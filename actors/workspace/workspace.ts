@@ -1,0 +1,23 @@
+/** The workspace actor: one tree of files, with the slices that they are made of. */
+import { type Workspace, workspace } from "../../messages/workspace.ts"
+import type { Decider } from "../decider.ts"
+import { answer } from "./answer.ts"
+import { decide } from "./decide/decide.ts"
+import { due } from "./decide/orphans.ts"
+import { evolve } from "./evolve/evolve.ts"
+import { load } from "./snapshot/load.ts"
+import { save } from "./snapshot/save.ts"
+import { initial, type Tree } from "./tree/tree.ts"
+
+export const workspaceDecider: Decider<Tree, Workspace> = {
+  protocol: workspace,
+  snapshotVersion: 1,
+  initial,
+  decide,
+  evolve,
+  answer,
+  save,
+  load,
+  followed: true,
+  due
+}
