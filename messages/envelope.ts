@@ -19,7 +19,7 @@ export const Failure = Schema.TaggedUnion({
   Unavailable: { why: Schema.String },
   /** The subject, the headers or the body are not what the protocol says. Nothing was done. */
   Malformed: { why: Schema.String },
-  /** The entry that this command makes does not fit into the journal. Nothing was done. */
+  /** The entry that a command makes does not fit into the journal, or an answer into a message. Nothing was done. */
   TooLarge: { bytes: Schema.Natural, bytesMax: Schema.Natural },
   /** The actor's log is damaged; it is stopped, and nothing is skipped. */
   Corrupt: { log: Schema.String, position: Schema.Natural, why: Schema.String },
@@ -37,5 +37,4 @@ export type Answer<Reply, Refusal> =
   | { readonly failed: Failure }
 
 /** Failures after which the same command with the same id may be sent again. */
-export const isRetryable = (failure: Failure): boolean =>
-  failure._tag === "Busy" || failure._tag === "Unavailable"
+export const isRetryable = (failure: Failure): boolean => failure._tag === "Busy" || failure._tag === "Unavailable"

@@ -1,11 +1,13 @@
 /** Brings one actor into memory: its newest snapshot, then what the log holds behind it. */
 import { Effect, Schedule, Stream } from "effect"
+import type { Placed } from "../../messages/entry.ts"
 import type { Failure } from "../../messages/envelope.ts"
 import { Corrupt, type Read } from "../ports/journal.ts"
 import type { Snapshot } from "../ports/snapshots.ts"
 import type { Batch } from "./batch.ts"
 import type { Cell } from "./cell.ts"
 import { isWhole, type Owned } from "./owned.ts"
+import { outboxCaller } from "./window.ts"
 
 export const snapshotName = (cell: Cell): string => `actors/${cell.key}`
 
@@ -101,13 +103,18 @@ const tailOf = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
   return tail
 })
 
+const isSent = ({ entry }: Placed): boolean => entry.caller === outboxCaller
+
 const replay = (owned: Owned, cell: Cell, tail: ReadonlyArray<Read>): Failure | undefined => {
-  for (const [index, each] of tail.entries()) {
+  // What outboxes sent takes no room among the answers that are remembered.
+  let followers = tail.reduce((count, each) => (isWhole(each) && !isSent(each) ? count + 1 : count), 0)
+  for (const each of tail) {
+    if (isWhole(each) && !isSent(each)) followers -= 1
     const version = isWhole(each) ? each.entry.version : each.damaged.version
     if (version <= cell.version) continue
     if (!isWhole(each)) return corrupt(owned, each.position, `${cell.key} version ${version}: ${each.damaged.why}`)
     try {
-      cell.apply(each.entry, tail.length - 1 - index)
+      cell.apply(each.entry, followers)
     } catch (error) {
       return corrupt(owned, each.position, `${cell.key} version ${version}: ${whyOf(error)}`)
     }

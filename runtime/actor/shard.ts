@@ -7,6 +7,7 @@ import {
   batchEntriesMax,
   entryBytesMax,
   mailboxCommandsMax,
+  messageBytesMax,
   shardCommandsMax
 } from "../../messages/limits.ts"
 import { entryBytes } from "../journal/frame.ts"
@@ -254,6 +255,9 @@ export class Shard {
 
   /** What an answer saw has to be committed before the answer leaves. */
   private release(cell: Cell, delivery: Delivery, text: string): void {
+    const bytes = text.length * 3 > messageBytesMax ? Buffer.byteLength(text) : 0
+    // It could not be sent, and whoever asked would wait in vain.
+    if (bytes > messageBytesMax) return this.fail(delivery, { _tag: "TooLarge", bytes, bytesMax: messageBytesMax })
     if (cell.batch !== undefined) cell.batch.release(delivery, text)
     else delivery.answer(this.around.mayAnswer() ? text : this.lostText)
   }

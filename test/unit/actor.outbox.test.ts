@@ -109,6 +109,25 @@ describe("an outbox", () => {
     )
   })
 
+  it("takes no room among the answers that its receivers remember, not even over a takeover", () => {
+    inWorld((ground) =>
+      Effect.gen(function* () {
+        const once = { id: "b", commandId: "once" }
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* host(ground, { kinds: [obliging(Array.from({ length: 600 }, () => credit("b", 1)))] })
+            yield* tell(ground, "Deposit", { amount: 5 }, once)
+            for (let time = 0; time < 2; time++) yield* tell(ground, "Transfer", { amount: 0, to: "b" })
+            yield* until(() => entriesOf(ground).filter(({ id }) => id === "b").length === 1_201)
+          })
+        )
+        yield* host(ground)
+        expect((yield* tell(ground, "Deposit", { amount: 5 }, once)).ok).toMatchObject({ moves: 1 })
+        expect(yield* balanceOf(ground, "b")).toBe(1_205)
+      })
+    )
+  })
+
   it("counts a refusal as met", () => {
     inWorld((ground) =>
       Effect.gen(function* () {

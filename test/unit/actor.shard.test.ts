@@ -1,6 +1,6 @@
 /** The actors of a shard without a journal: who is let in, what is decided, and what leaves when. */
 import { describe, expect, it } from "vitest"
-import { entryBytesMax, mailboxCommandsMax, shardCommandsMax } from "../../messages/limits.ts"
+import { entryBytesMax, mailboxCommandsMax, messageBytesMax, shardCommandsMax } from "../../messages/limits.ts"
 import type { Batch } from "../../runtime/actor/batch.ts"
 import type { Cell } from "../../runtime/actor/cell.ts"
 import type { Delivery } from "../../runtime/actor/delivery.ts"
@@ -178,6 +178,16 @@ describe("what is not decided", () => {
 })
 
 describe("what leaves", () => {
+  it("fits into a message: an answer that does not is TooLarge, and not lost on its way", () => {
+    const answer = () => ({ reply: { moves: 0, balance: 0, saved: 0, text: "ü".repeat(messageBytesMax / 2) } })
+    const { shard, answers, offer } = ward(bankLike({ answer }))
+    offer("Balance", {}, { verb: "ask" })
+    shard.turn()
+    expect(answers.map(([, each]) => each)).toEqual([
+      { failed: { _tag: "TooLarge", bytes: expect.any(Number), bytesMax: messageBytesMax } }
+    ])
+  })
+
   it("waits for the commit: replies, answers to queries and refusals that saw it, in the order of the log", () => {
     const { shard, answers, offer, commit } = ward()
     offer("Deposit", { amount: 5 })
