@@ -45,9 +45,10 @@ export class Recent {
     let index = this.first + (version + 1 - this.from)
     for (; index < this.texts.length; index++) {
       const text = this.texts[index] as string
-      if (texts.length > 0 && size + text.length > bytes) break
+      const length = Buffer.byteLength(text)
+      if (texts.length > 0 && size + length > bytes) break
       texts.push(text)
-      size += text.length
+      size += length
     }
     return `[${texts.join(",")}]`
   }
