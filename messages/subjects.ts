@@ -36,6 +36,9 @@ export const eventsSubject = (kind: string, shard: number, id: string): string =
 /** The journal of a shard in JetStream. */
 export const logSubject = (shard: number): string => `${root}.log.${shard}`
 
+/** Nodes tell each other here that shards are to be had. It may be lost: they look by themselves as well, and later. */
+export const leasesSubject = `${root}.leases`
+
 /** The address in a subject, or undefined when it is not one of ours. */
 export const parseSubject = (subject: string): Address | undefined => {
   const [art, version, verb, kind, shard, id, caller, name, ...rest] = subject.split(".")

@@ -1,6 +1,8 @@
 /** Nodes share the shards by leases in a registry: one heartbeat a node, and a record a shard that names its holder. */
 import { Clock, Effect, Exit, Random, Scope } from "effect"
+import { leasesSubject } from "../../messages/subjects.ts"
 import type { Ports } from "../actor/owner.ts"
+import { Signal } from "../actor/signal.ts"
 import { randomId } from "../client.ts"
 import type { Record, Registry, RegistryConflict, RegistryDown } from "../ports/registry.ts"
 import { bounded } from "./bounded.ts"
@@ -54,6 +56,8 @@ export const leased = Effect.fnUntraced(function* (
   const me = new Membership(hosting.node)
   const sightings = new Sightings()
   const holding = new Map<number, Scope.Closeable>()
+  const news = new Signal()
+  const tell = Effect.sync(() => ports.bus.publish(leasesSubject, ""))
   const mayAnswer = () => clock.currentTimeMillisUnsafe() < me.validUntil
 
   const start = Effect.fnUntraced(function* (shard: number) {
@@ -96,10 +100,13 @@ export const leased = Effect.fnUntraced(function* (
     const surplus = [...view.mine.keys()].slice(share)
     yield* stopEach(surplus)
     for (const shard of surplus) yield* registry.remove(shardKey(shard), view.mine.get(shard) ?? 0)
-    const wanted = share - Math.min(view.mine.size, share)
-    for (const { shard, revision } of (yield* Random.shuffle(view.free)).slice(0, wanted)) {
-      yield* registry.write(shardKey(shard), me.holder, revision)
+    if (surplus.length > 0 || me.beats === 1) yield* tell
+    let wanted = share - view.mine.size
+    for (const { shard, revision } of yield* Random.shuffle(view.free)) {
+      if (wanted <= 0) break
+      if (!(yield* take(registry, me, shard, revision))) continue
       yield* start(shard)
+      wanted -= 1
     }
   })
 
@@ -119,20 +126,27 @@ export const leased = Effect.fnUntraced(function* (
       // A node that may be dead is looked at as soon as that is certain, and not at the next beat.
       const untilBeat = (options.ttlMs / 4) * (0.8 + 0.4 * (yield* Random.next))
       const untilNews = sightings.nextAt - (yield* Clock.currentTimeMillis)
-      yield* Effect.sleep(Math.ceil(Math.min(untilBeat, Math.max(options.ttlMs / 16, untilNews))))
+      const rest = Effect.sleep(Math.ceil(Math.min(untilBeat, Math.max(options.ttlMs / 16, untilNews))))
+      yield* Effect.raceFirst(rest, news.wait)
     }
   })
 
   const leave = Effect.gen(function* () {
-    const held = [...holding.keys()]
     yield* stopAll
     me.validUntil = 0
     const records = yield* registry.all
-    const view = viewOf(records, hosting.settings.shards, me)
-    for (const shard of held) yield* registry.remove(shardKey(shard), view.mine.get(shard) ?? 0).pipe(Effect.ignore)
-    yield* registry.remove(nodeKey(me.node), me.revision)
+    // By what is written, for a beat that was cut short may have been written all the same.
+    const own = records.find((record) => record.key === nodeKey(me.node) && incarnationOf(record) === me.incarnation)
+    // Without their holder its shards are free: their own records are left to those who take them.
+    if (own !== undefined) yield* registry.remove(own.key, own.revision)
+    yield* tell
   }).pipe(Effect.timeout("2 seconds"), Effect.ignore)
 
+  yield* ports.bus
+    .subscribe(leasesSubject, news.set)
+    .pipe(
+      Effect.catch((error) => Effect.logWarning("news of leases are not heard; they are found a little later", error))
+    )
   yield* Effect.addFinalizer(() => leave)
   yield* Effect.forkScoped(run)
   const isReady = () => mayAnswer() && [...holding.keys()].every((shard) => served.has(shard))
@@ -148,6 +162,13 @@ interface Expelled {
 }
 
 const incarnationOf = (record: Record): string => (JSON.parse(record.value) as NodeRecord).incarnation
+
+/** False when another node was quicker. */
+const take = (registry: Registry["Service"], me: Membership, shard: number, revision: number) =>
+  registry.write(shardKey(shard), me.holder, revision).pipe(
+    Effect.as(true),
+    Effect.catchTag("RegistryConflict", () => Effect.succeed(false))
+  )
 
 /** One sign of life. What was granted counts from when it was asked for. False when somebody wrote in between. */
 const beat = Effect.fnUntraced(function* (registry: Registry["Service"], me: Membership, options: LeaseOptions) {
@@ -172,6 +193,7 @@ const recognise = (me: Membership, records: ReadonlyArray<Record>): Effect.Effec
   }
   me.revision = 0
   me.incarnation = ""
+  me.beats = 0
   me.validUntil = 0
   return Effect.fail<Expelled>({ _tag: "Expelled" })
 }
