@@ -31,7 +31,8 @@ export interface Client {
 }
 
 const firstPauseMs = 10
-const pauseMsMax = 1_000
+/** A shard moves within some hundred milliseconds: a longer pause would be most of what its callers wait. */
+const pauseMsMax = 250
 
 type Attempt =
   | { readonly answer: Answer<unknown, { readonly _tag: string }> }
