@@ -105,7 +105,7 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a node is declared dead too early",
     file: "runtime/placement/view.ts",
-    from: "return now - at > (JSON.parse(record.value) as NodeRecord).ttlMs",
+    from: "return now - at > ttlMs",
     to: "return now - at > 20"
   },
   {
