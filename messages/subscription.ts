@@ -15,6 +15,8 @@ export const SubscriptionConfig = Schema.Struct({
   streams: Schema.Array(path),
   webhookUrl: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(2048))),
   wakeStream: Schema.optionalKey(path),
+  /** Under which URL workers reach the service: the one under which the subscription was made. */
+  base: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(500))),
   leaseMs: Schema.Natural.check(Schema.isBetween({ minimum: 1000, maximum: 600_000 })),
   description: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(1000)))
 })

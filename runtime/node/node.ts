@@ -107,7 +107,7 @@ const routes = Effect.fnUntraced(function* (parts: {
     yield* metrics(placement, () => [leases(ground, placement), ...ground.gauges()]),
     ...gateway(asking, keys),
     sessions(issuing),
-    ...(yield* streams({ ...parts, shards: data.shards }))
+    ...(yield* streams(parts))
   ]
   return all
 })

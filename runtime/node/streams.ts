@@ -4,11 +4,14 @@ import { Effect } from "effect"
 import type { Client } from "../client.ts"
 import { streamRoutes } from "../http/streams/routes.ts"
 import { type StreamOptions, type Surface, streamOptions } from "../http/streams/surface.ts"
+import { deliverer, signingKeyOf } from "../http/streams/webhook.ts"
 import type { KeyCheck } from "../keys.ts"
 import type { Placement } from "../placement/hosting.ts"
 import type { Live } from "../streams/live.ts"
 import { Partitions } from "../streams/partitions.ts"
 import { Store } from "../streams/store.ts"
+import { Subscriptions, type Workings } from "../streams/subscriptions.ts"
+import type { DataDir } from "./datadir.ts"
 import type { Ground } from "./ground.ts"
 import type { UpOptions } from "./options.ts"
 
@@ -18,7 +21,7 @@ export interface Parts {
   readonly placement: Placement
   readonly asking: Client
   readonly keys: KeyCheck
-  readonly shards: number
+  readonly data: DataDir
   readonly live: Live
 }
 
@@ -30,20 +33,47 @@ const optionsOf = ({ http, longPollMs, streamsOpen }: UpOptions): StreamOptions 
   ...(longPollMs !== undefined && { longPollMs })
 })
 
+const secret = (): string => randomBytes(18).toString("base64url")
+
+const subscribing = (partitions: Partitions, live: Live, deliver: Workings["deliver"]) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const timers = new Set<NodeJS.Timeout>()
+      const after = (ms: number, call: () => void): void => {
+        const timer = setTimeout(() => {
+          timers.delete(timer)
+          call()
+        }, ms)
+        timers.add(timer)
+      }
+      return { timers, made: new Subscriptions(partitions, live, { deliver, secret, after, random: Math.random }) }
+    }),
+    ({ timers, made }) =>
+      Effect.sync(() => {
+        made.stop()
+        for (const timer of timers) clearTimeout(timer)
+      })
+  ).pipe(Effect.map(({ made }) => made))
+
 export const streams = Effect.fnUntraced(function* (parts: Parts) {
-  const { options, ground, placement, asking, keys, shards, live } = parts
+  const { options, ground, placement, asking, keys, data, live } = parts
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const partitions = new Partitions({
-    shards,
+    shards: data.shards,
     serving: placement.serving,
     client: asking,
     now: Date.now,
     run: (work) => void run(work),
     idPrefix: `${options.node}-${randomBytes(6).toString("hex")}`
   })
+  const signing = signingKeyOf(data.secrets.account.seed)
+  const subscriptions = yield* subscribing(partitions, live, deliverer(signing))
   const surface: Surface = {
     partitions,
     live,
+    subscriptions,
+    signing,
+    secret,
     store: new Store(ground.objects),
     durability: ground.journal.durability,
     options: optionsOf(options)

@@ -7,7 +7,7 @@ import { Effect, Exit, Scope } from "effect"
 import { afterAll, beforeAll } from "vitest"
 import { nodeProcess } from "./node.ts"
 
-const config = { baseUrl: "", longPollTimeoutMs: 500, subscriptions: false }
+const config = { baseUrl: "", longPollTimeoutMs: 500, subscriptions: true }
 const scope = Effect.runSync(Scope.make())
 const data = mkdtempSync(join(tmpdir(), "artifacts-conformance-"))
 

@@ -131,10 +131,10 @@ const decoded = (segment: string): string | undefined => {
   }
 }
 
-/** The stream's path within its family, with its escapes undone; a slash that was escaped does not separate. */
+/** The stream's path within its family, with its escapes undone. */
 export const pathIn = (rest: string): string | undefined => {
   const segments = rest.split("/").map(decoded)
-  return segments.some((segment) => segment === undefined || segment.includes("/")) ? undefined : segments.join("/")
+  return segments.includes(undefined) ? undefined : segments.join("/")
 }
 
 const families = ["/v1/stream/", "/ds/", "/streams/"] as const

@@ -5,6 +5,7 @@ import type { KeyCheck } from "../../keys.ts"
 import { bearer } from "../bearer.ts"
 import type { Exchange, Handle, Refused } from "../exchange.ts"
 import type { Route } from "../router.ts"
+import { control } from "./control.ts"
 import { get, show } from "./read.ts"
 import { preflight, refuse } from "./reply.ts"
 import { pathIn } from "./request.ts"
@@ -61,13 +62,18 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
   }
 
   const toStream = (exchange: Exchange, caller: string, path: string | undefined): Effect.Effect<void> => {
+    const { pathname } = exchange.url
+    const [first, ...rest] = path?.split("/") ?? []
+    if (first === reservedSegment) {
+      const asked = { exchange, key: "", path: pathname, caller }
+      return answering(exchange, (given) => control(surface, { ...asked, ...given }, rest), runFork(exchange))
+    }
     const handler = methods[exchange.request.method ?? ""]
     if (handler === undefined)
       return Effect.sync(() => refuse(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow }))
     const key = path === undefined ? "" : keyOfPath(path)
     const fault = path === undefined ? "its escapes cannot be read" : streamFault(key)
     if (fault !== undefined) return Effect.sync(() => refuse(exchange, 400, `the path names no stream: ${fault}`))
-    const { pathname } = exchange.url
     return answering(
       exchange,
       (given) => handler(surface, { exchange, key, path: pathname, caller, ...given }),
@@ -98,4 +104,4 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
 const allow = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 
 const join = (bucket: string | undefined, name: string | undefined): string | undefined =>
-  bucket === undefined || name === undefined || bucket === reservedSegment ? undefined : `${bucket}/${name}`
+  bucket === undefined || name === undefined ? undefined : `${bucket}/${name}`

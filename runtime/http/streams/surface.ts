@@ -3,7 +3,9 @@ import type { Durability } from "../../ports/journal.ts"
 import type { Live } from "../../streams/live.ts"
 import type { Partitions } from "../../streams/partitions.ts"
 import type { Store } from "../../streams/store.ts"
+import type { Subscriptions } from "../../streams/subscriptions.ts"
 import type { Exchange } from "../exchange.ts"
+import type { SigningKey } from "./webhook.ts"
 
 export interface StreamOptions {
   /** How long a long-poll waits for something to be appended. */
@@ -22,6 +24,10 @@ export interface Surface {
   readonly partitions: Partitions
   readonly live: Live
   readonly store: Store
+  readonly subscriptions: Subscriptions
+  readonly signing: SigningKey
+  /** A text that nobody can guess. */
+  readonly secret: () => string
   readonly durability: Durability
   readonly options: StreamOptions
 }
