@@ -132,11 +132,13 @@ interface Parts {
 /** The shard's actors, and what a commit sets off. */
 const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Parts): Shard => {
   const { shard } = owning
+  // Taken out, so that what was read of the log is not held for as long as the shard is.
+  const { size, dues } = recovered
   const committed = (placed: ReadonlyArray<Placed>, batch: Batch): void => {
     meters.committed(placed.length, now() - batch.openedAt)
     for (const { position, entry } of placed) {
-      recovered.size.add(position, entryText(entry), 1)
-      recovered.dues.set(`${entry.kind}/${entry.id}`, entry.due)
+      size.add(position, entryText(entry), 1)
+      dues.set(`${entry.kind}/${entry.id}`, entry.due)
       if (entry.due > 0) bell.duesChanged.set()
       if (entry.kind !== outboxKind.name)
         ports.bus.publish(eventsSubject(entry.kind, shard, entry.id), publishedText(position, entry))
