@@ -34,7 +34,7 @@ export class Bus extends Context.Service<
   {
     /**
      * Listens until the scope closes. When it returns, a message published from anywhere later is heard. What was sent
-     * before the end is heard too, a moment after it if need be: a request to a listener that goes is never just dropped.
+     * before the end is heard too, a moment after it if need be: a request to a listener that goes is not dropped.
      */
     readonly subscribe: (
       subject: string,

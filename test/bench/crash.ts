@@ -1,4 +1,4 @@
-/** Kills of real processes under load: `npm run bench -- crash [--kills 50] [--rounds 2] [--only embedded|cluster] [--json]`. */
+/** Kills of real processes under load: `npm run bench -- crash [--kills N] [--rounds N] [--only embedded|cluster]`. */
 import { parseArgs } from "node:util"
 import { Effect } from "effect"
 import { harmed, harms } from "../real/cluster.ts"

@@ -1,4 +1,4 @@
-/** kill -9 of a node on its own, at random moments under load: acknowledged is found, and nothing is there twice. */
+/** Kills a node on its own at random moments under load: all that it acknowledged is found, nothing is there twice. */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { crashed } from "./embedded.ts"
