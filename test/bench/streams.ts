@@ -1,0 +1,243 @@
+/** Streams in figures: appends, event streams and catch-up reads over HTTP, beside the reference server in the same run. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { request as httpRequest } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { performance } from "node:perf_hooks"
+import { createInterface } from "node:readline"
+import { Pool } from "undici"
+import { launcher } from "../real/node.ts"
+
+interface Target {
+  readonly name: string
+  readonly url: string
+  readonly pid: number
+  readonly stop: () => Promise<void>
+}
+
+const print = (line: object): void => console.log(JSON.stringify(line))
+const round = (value: number): number => Number(value.toPrecision(4))
+const directories: Array<string> = []
+
+const directory = (): string => {
+  const made = mkdtempSync(join(tmpdir(), "artifacts-bench-"))
+  directories.push(made)
+  return made
+}
+
+const stopper = (child: ChildProcess) => async (): Promise<void> => {
+  child.kill("SIGTERM")
+  if (child.exitCode === null) await once(child, "exit")
+}
+
+/** The first line on a process's standard output that begins so. */
+const firstLine = (child: ChildProcess, start: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const lines = createInterface({ input: child.stdout as NonNullable<typeof child.stdout> })
+    lines.on("line", (line) => {
+      if (line.startsWith(start)) resolve(line)
+    })
+    child.once("exit", () => reject(new Error("the server ended before it was up")))
+  })
+
+/** The processor time that a process has used, in microseconds; where it can be told. */
+const cpuOf = (pid: number): number => {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
+    return (Number(fields[11]) + Number(fields[12])) * 10_000
+  } catch {
+    return 0
+  }
+}
+
+const ours = async (durability: "sync" | "process"): Promise<Target> => {
+  const flags = ["up", "--data", directory(), "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--json"]
+  const child = spawn(launcher, [...flags, "--durability", durability], { stdio: ["ignore", "pipe", "ignore"] })
+  const { http } = JSON.parse(await firstLine(child, "{")) as { readonly http: string }
+  return { name: `artifacts, ${durability}`, url: http, pid: child.pid ?? 0, stop: stopper(child) }
+}
+
+/** The reference server, from wherever DURABLE_STREAMS_SERVER says that its package lies. */
+const reference = async (place: string, mode: "memory" | "file"): Promise<Target> => {
+  const data = mode === "file" ? `, dataDir: ${JSON.stringify(directory())}` : ""
+  const program = `
+    const { DurableStreamTestServer } = await import(${JSON.stringify(join(place, "dist/index.js"))})
+    const server = new DurableStreamTestServer({ port: 0, host: "127.0.0.1"${data} })
+    console.log("at " + (await server.start()))`
+  const args = ["--input-type=module", "-e", program]
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] })
+  const url = (await firstLine(child, "at ")).slice("at ".length)
+  return { name: `reference, ${mode}`, url, pid: child.pid ?? 0, stop: stopper(child) }
+}
+
+const body = "x".repeat(256)
+let streams = 0
+
+const newStream = async (pool: Pool, type = "text/plain"): Promise<string> => {
+  streams += 1
+  const path = `/v1/stream/bench-${process.pid}-${streams}`
+  const { statusCode, body: answer } = await pool.request({ path, method: "PUT", headers: { "content-type": type } })
+  await answer.dump()
+  if (statusCode !== 201) throw new Error(`a stream was not made: ${statusCode}`)
+  return path
+}
+
+const append = async (pool: Pool, path: string, payload: string | Buffer, type = "text/plain"): Promise<number> => {
+  const request = { path, method: "POST" as const, headers: { "content-type": type }, body: payload }
+  const { statusCode, body: answer } = await pool.request(request)
+  await answer.dump()
+  return statusCode
+}
+
+const quantile = (sorted: ReadonlyArray<number>, q: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0
+
+/** So many lanes, each with one append under way at a time, for so long. */
+const appends = async ({ name, url, pid }: Target, lanes: number, streamCount: number, ms: number) => {
+  const pool = new Pool(url, { connections: lanes, pipelining: 1 })
+  const paths = await Promise.all(Array.from({ length: streamCount }, () => newStream(pool)))
+  const times: Array<number> = []
+  let wrong = 0
+  const lane = async (path: string, until: number): Promise<void> => {
+    while (performance.now() < until) {
+      const from = performance.now()
+      const status = await append(pool, path, body)
+      times.push(performance.now() - from)
+      if (status !== 204 && status !== 200) wrong += 1
+    }
+  }
+  const all = (until: number) =>
+    Promise.all(Array.from({ length: lanes }, (_, index) => lane(paths[index % streamCount] as string, until)))
+  await all(performance.now() + ms / 4)
+  times.length = 0
+  const cpu = cpuOf(pid)
+  const from = performance.now()
+  await all(from + ms)
+  const cpuUs = round((cpuOf(pid) - cpu) / times.length)
+  const seconds = (performance.now() - from) / 1000
+  await pool.close()
+  times.sort((a, b) => a - b)
+  const figures = { perSecond: round(times.length / seconds), p50: round(quantile(times, 0.5)) }
+  const row = { ...figures, p99: round(quantile(times, 0.99)), cpuUs, wrong }
+  print({ bench: "append 256 B", lanes, streams: streamCount, server: name, ...row })
+  return row
+}
+
+/** One append every 20 ms, and when each of the subscribers has it. */
+const eventStreams = async ({ name, url }: Target, subscribers: number, history: number, count: number) => {
+  const pool = new Pool(url, { connections: 4 })
+  const path = await newStream(pool)
+  for (let left = history; left > 0; left -= 100)
+    await Promise.all(Array.from({ length: Math.min(100, left) }, () => append(pool, path, body)))
+  const times: Array<number> = []
+  let sentAt = 0
+  let heard = 0
+  const closers: Array<() => void> = []
+  const listen = () =>
+    new Promise<void>((resolve) => {
+      const request = httpRequest(`${url}${path}?offset=now&live=sse`, { agent: false }, (response) => {
+        resolve()
+        response.on("data", (part: Buffer) => {
+          if (!part.includes("event: data")) return
+          times.push(performance.now() - sentAt)
+          heard += 1
+        })
+      })
+      closers.push(() => request.destroy())
+      request.on("error", () => {})
+      request.end()
+    })
+  for (let index = 0; index < subscribers; index++) await listen()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  for (let index = 0; index < count; index++) {
+    heard = 0
+    sentAt = performance.now()
+    await append(pool, path, body)
+    for (let waited = 0; heard < subscribers && waited < 2000; waited += 5)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  for (const close of closers) close()
+  await pool.close()
+  times.sort((a, b) => a - b)
+  const row = {
+    p50: round(quantile(times, 0.5)),
+    p99: round(quantile(times, 0.99)),
+    missed: subscribers * count - times.length
+  }
+  print({ bench: "event streams", subscribers, history, server: name, ...row })
+  return row
+}
+
+const catchUp = async ({ name, url }: Target, readers: number, rounds: number) => {
+  const pool = new Pool(url, { connections: readers })
+  const path = await newStream(pool, "application/octet-stream")
+  const block = Buffer.alloc(64 * 1024, 7)
+  for (let index = 0; index < 160; index++) await append(pool, path, block, "application/octet-stream")
+  let bytes = 0
+  const read = async (): Promise<void> => {
+    for (let offset = "-1"; ; ) {
+      const { headers, body: answer } = await pool.request({ path: `${path}?offset=${offset}`, method: "GET" })
+      for await (const part of answer) bytes += (part as Buffer).length
+      offset = String(headers["stream-next-offset"])
+      if (headers["stream-up-to-date"] === "true") return
+    }
+  }
+  const from = performance.now()
+  for (let index = 0; index < rounds; index++) await Promise.all(Array.from({ length: readers }, read))
+  const seconds = (performance.now() - from) / 1000
+  await pool.close()
+  const row = { megabytesPerSecond: round(bytes / 1e6 / seconds) }
+  print({ bench: "catch-up of 10 MB", readers, server: name, ...row })
+  return row
+}
+
+const measure = async (target: Target, ms: number) => {
+  const one = await appends(target, 1, 1, ms)
+  const many = await appends(target, 64, 1, ms)
+  const wide = await appends(target, 64, 64, ms)
+  const live = await eventStreams(target, 500, 0, 20)
+  const fresh = await eventStreams(target, 100, 0, 30)
+  const old = await eventStreams(target, 100, 20_000, 30)
+  const read = await catchUp(target, 32, 3)
+  return { one, many, wide, live, fresh, old, read }
+}
+
+type Measured = Awaited<ReturnType<typeof measure>>
+
+const ratios = (mine: Measured, name: string, theirs: Measured): void =>
+  print({
+    ratios: `artifacts, sync / ${name}`,
+    "appends, 64 in flight": round(mine.many.perSecond / theirs.many.perSecond),
+    "appends, 64 streams": round(mine.wide.perSecond / theirs.wide.perSecond),
+    "p50 of one lane": round(mine.one.p50 / theirs.one.p50),
+    "p99 of 500 subscribers": round(mine.live.p99 / theirs.live.p99),
+    "catch-up": round(mine.read.megabytesPerSecond / theirs.read.megabytesPerSecond)
+  })
+
+export const main = async (args: ReadonlyArray<string>): Promise<void> => {
+  const ms = args.includes("--short") ? 1000 : 3000
+  const place = process.env["DURABLE_STREAMS_SERVER"]
+  const makers: Array<() => Promise<Target>> = [() => ours("sync"), () => ours("process")]
+  if (place !== undefined)
+    makers.push(
+      () => reference(place, "memory"),
+      () => reference(place, "file")
+    )
+  else print({ skipped: "the reference server: DURABLE_STREAMS_SERVER names no directory of its package" })
+  const measured: Array<readonly [string, Measured]> = []
+  for (const make of makers) {
+    const target = await make()
+    try {
+      measured.push([target.name, await measure(target, ms)])
+    } finally {
+      await target.stop()
+    }
+  }
+  const mine = measured[0]?.[1] as Measured
+  print({ ratio: "100 subscribers, p50 with 20,000 records / without", value: round(mine.old.p50 / mine.fresh.p50) })
+  for (const [name, theirs] of measured.slice(1)) ratios(mine, name, theirs)
+  for (const made of directories) rmSync(made, { recursive: true, force: true })
+}
