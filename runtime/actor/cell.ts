@@ -36,7 +36,7 @@ export class Cell {
   /** Of a kind that is followed: what followers may ask for again. */
   recent: Recent | undefined
   /** The state as it was last given to a follower, who takes it in parts. */
-  handedOut: { readonly version: number; readonly bytes: Uint8Array } | undefined
+  handedOut: { readonly version: number; readonly bytes: Uint8Array; readonly at: number } | undefined
   usedAt = 0
 
   constructor(kind: Kind, id: string, key: string) {

@@ -11,6 +11,9 @@ import { checkpointName, type ShardCheckpoint } from "./recover.ts"
 /** Snapshots under way at once: enough to hide a store's latency, few enough not to crowd out its other users. */
 const snapshotsAtOnce = 4
 
+/** A follower that has not taken all parts of a state by then begins anew, and memory has the bytes back. */
+const handedOutMs = 30_000
+
 export const checkpoints = Effect.fnUntraced(function* (owned: Owned) {
   const { checkpointEveryMs } = owned.settings
   for (;;) {
@@ -26,11 +29,16 @@ const round = Effect.fnUntraced(function* (owned: Owned) {
   const now = yield* Clock.currentTimeMillis
   const idle = now - settings.idleMs
   if (size.bytes > settings.logBytesMax || size.entries > settings.logEntriesMax) yield* shorten(owned)
-  for (const cell of [...actors.cells.values()]) {
-    if (cell.usedAt > idle || cell.stage === "waking" || cell.mailbox.length > 0) continue
+  for (const cell of actors.cells.values())
+    if (cell.handedOut !== undefined && cell.handedOut.at < now - handedOutMs) cell.handedOut = undefined
+  const quiet = [...actors.cells.values()].filter(
+    (cell) => cell.usedAt <= idle && cell.stage !== "waking" && cell.mailbox.length === 0
+  )
+  const rest = Effect.fnUntraced(function* (cell: Cell) {
     if (actors.dirty.has(cell.key) && cell.stage === "live") yield* snapshot(owned, cell)
     putAway(owned, cell, idle)
-  }
+  })
+  yield* Effect.forEach(quiet, rest, { concurrency: snapshotsAtOnce, discard: true })
 })
 
 /** Covers the older half of the log with snapshots, and cuts it off. */
@@ -42,12 +50,15 @@ const shorten = Effect.fnUntraced(function* (owned: Owned) {
   // What is due and the place up to which it is folded have to be of the same moment.
   const { head } = actors
   const checkpoint: ShardCheckpoint = { dues: owned.dues.entries() }
-  const floor = Math.min(firstDirty(owned), owned.outboxDone() + 1, head + 1)
+  // The log reaches back to the checkpoint before this one, so that timers survive damage to the newest.
+  const before = owned.checkpoint.head
+  const floor = Math.min(firstDirty(owned), owned.outboxDone() + 1, before + 1)
   const name = checkpointName(owned.shard)
   yield* owned.snapshots.save(name, { version: head, bytes: Buffer.from(JSON.stringify(checkpoint)) })
+  owned.checkpoint.head = head
   yield* owned.journal.truncate(owned.shard, floor)
   size.truncated(floor)
-  yield* owned.snapshots.prune(name, head)
+  yield* owned.snapshots.prune(name, before)
 })
 
 const firstDirty = (owned: Owned): Position => {

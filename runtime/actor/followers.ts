@@ -38,7 +38,7 @@ const state = (cell: Cell, { part = 0, version }: Asked): string => {
   if (!isNatural(part)) return failedText({ _tag: "Malformed", why: "State: part is a number from 0 on" })
   const kept = cell.handedOut
   const isKept = kept !== undefined && (part > 0 ? kept.version === version : kept.version === cell.version)
-  const out = isKept ? kept : { version: cell.version, bytes: cell.kind.save(cell.state) }
+  const out = isKept ? kept : { version: cell.version, bytes: cell.kind.save(cell.state), at: cell.usedAt }
   cell.handedOut = out
   const parts = Math.max(1, Math.ceil(out.bytes.length / partBytes))
   if (part >= parts) return failedText({ _tag: "Malformed", why: `State: there are ${parts} parts` })

@@ -93,19 +93,22 @@ export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) 
   const { tails, dues, size } = recovered
   const { journal, snapshots } = ports
   const outboxDone = () => outbox.done
-  const owned: Owned = { shard, settings, log, journal, snapshots, actors, tails, dues, size, outboxDone, offer }
+  const checkpoint = { head: recovered.checkpoint }
+  const held = { actors, tails, dues, size, checkpoint }
+  const owned: Owned = { shard, settings, log, journal, snapshots, ...held, outboxDone, offer }
+  const fork = (work: Effect.Effect<void>) => Effect.forkIn(pipeline.watch(actors, work), scope)
 
   yield* Effect.addFinalizer(() => Effect.sync(() => pipeline.end(actors, released(journal.nameOf(shard)))))
   // What is under way has to outlast the other fibres of this scope, so that it can be drained before they end.
   const underWay = yield* Scope.fork(scope)
   yield* Effect.addFinalizer(() => pipeline.drain(actors))
   yield* Effect.forkIn(pipeline.run(actors, log, journal.window, underWay), underWay)
-  yield* Effect.forkIn(wakeActors(owned, bell, scope), scope)
+  yield* fork(wakeActors(owned, bell, scope))
   yield* resumeOutbox(owned, outbox, kinds, recovered.obliging)
-  yield* Effect.forkIn(checkpoints(owned), scope)
-  yield* Effect.forkIn(timers(owned, bell.duesChanged), scope)
-  yield* Effect.forkIn(sendOwed(outbox, owning.client, scope), scope)
-  yield* Effect.forkIn(recordProgress(owned, outbox), scope)
+  yield* fork(checkpoints(owned))
+  yield* fork(timers(owned, bell.duesChanged))
+  yield* fork(sendOwed(outbox, owning.client, scope))
+  yield* fork(recordProgress(owned, outbox))
   const logBytes = () => size.bytes
   const { mayAnswer } = owning
   return { epoch: log.epoch, actors, offer, mayAnswer, logBytes, lost: pipeline.lost } satisfies Serving

@@ -45,7 +45,12 @@ export class Pipeline {
           yield* Effect.forkIn(self.settle(actors, batch, acknowledged), scope, { startImmediately: true })
         }
       }
-    }).pipe(Effect.catchDefect((defect) => Effect.sync(() => this.stop(actors, Effect.die(defect)))))
+    }).pipe((loop) => this.watch(actors, loop))
+  }
+
+  /** A defect in anything that a shard needs ends its claim: it is reported, and the shard is read again. */
+  watch(actors: Shard, work: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.catchDefect(work, (defect) => Effect.sync(() => this.stop(actors, Effect.die(defect))))
   }
 
   /** Lets what is under way be answered, for a moment. */
@@ -70,17 +75,16 @@ export class Pipeline {
   }
 
   private settle(actors: Shard, batch: Batch, acknowledged: Acknowledged): Effect.Effect<void> {
-    return acknowledged.pipe(
+    const settled = acknowledged.pipe(
       Effect.flatMap((positions) => Effect.sync(() => this.acknowledge(actors, batch, positions))),
       Effect.catch((error) =>
         Effect.sync(() => {
           meters.lost()
           this.end(actors, error)
         })
-      ),
-      // A commit that falls is a defect of ours: what it left half done is read again from the log.
-      Effect.catchDefect((defect) => Effect.sync(() => this.stop(actors, Effect.die(defect))))
+      )
     )
+    return this.watch(actors, settled)
   }
 
   /** Fibres may be resumed in any order; what they bring is committed in the order of the log. */

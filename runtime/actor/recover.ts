@@ -15,6 +15,8 @@ export interface Recovered {
   readonly dirty: Map<string, Position>
   readonly dues: Dues
   readonly size: LogSize
+  /** The place of the checkpoint that this began from. */
+  readonly checkpoint: Position
   /** Entries of kinds that oblige others, in the order of the log. */
   readonly obliging: ReadonlyArray<Placed>
 }
@@ -40,7 +42,8 @@ export const recover = Effect.fnUntraced(function* (
   const checkpoint = yield* ports.snapshots.latest(checkpointName(shard), (position) => damaged.push(position))
   if (damaged.length > 0)
     yield* Effect.logError(
-      `the checkpoint of shard ${shard} at position ${damaged[0]} is damaged: timers that the log lacks are lost`
+      `the checkpoint of shard ${shard} at position ${damaged[0]} is damaged: ` +
+        (checkpoint === undefined ? "timers that the log lacks are lost" : "the one before it is used")
     )
   if (checkpoint !== undefined) {
     const saved = JSON.parse(Buffer.from(checkpoint.bytes).toString()) as ShardCheckpoint
@@ -69,5 +72,5 @@ export const recover = Effect.fnUntraced(function* (
     }
   }
   yield* ports.journal.read(shard, 0).pipe(Stream.runForEach((page) => Effect.sync(() => fold(page))))
-  return { tails, dirty, dues, size, obliging } satisfies Recovered
+  return { tails, dirty, dues, size, obliging, checkpoint: since } satisfies Recovered
 })

@@ -8,6 +8,9 @@ import type { Signal } from "./signal.ts"
 /** How long a `Tick` waits that met a full mailbox or an actor that cannot be read now. */
 const againMs = 1_000
 
+/** How long an actor rests that fell over its `Tick`: it may fall again, and each time is reported. */
+const fallenMs = 60_000
+
 /** The longest sleep a timer can be set to; whoever waits longer is looked at again. */
 const sleepMsMax = 2 ** 31 - 1
 
@@ -42,10 +45,9 @@ const tick = (
     deadline: 0,
     answer: (text) => {
       const { failed } = JSON.parse(text)
-      // One that fell over its Tick stays due: the next owner of the shard asks it again.
       if (failed === undefined) owned.dues.met(key)
-      if (failed === undefined || !isRetryable(failed)) return
-      owned.dues.set(key, now + againMs)
+      if (failed === undefined) return
+      owned.dues.set(key, now + (isRetryable(failed) ? againMs : fallenMs))
       changed.set()
     }
   })

@@ -129,14 +129,14 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the log is cut too far",
     file: "runtime/actor/checkpoint.ts",
-    from: "Math.min(firstDirty(owned), owned.outboxDone() + 1, head + 1)",
-    to: "head + 1"
+    from: "Math.min(firstDirty(owned), owned.outboxDone() + 1, before + 1)",
+    to: "before + 1"
   },
   {
     name: "the log is cut before what is owed",
     file: "runtime/actor/checkpoint.ts",
-    from: "Math.min(firstDirty(owned), owned.outboxDone() + 1, head + 1)",
-    to: "Math.min(firstDirty(owned), head + 1)"
+    from: "Math.min(firstDirty(owned), owned.outboxDone() + 1, before + 1)",
+    to: "Math.min(firstDirty(owned), before + 1)"
   },
   {
     name: "a snapshot of what is not committed",
