@@ -97,8 +97,8 @@ export interface Requests {
   getattr: object
   setattr: {
     readonly mode?: number
-    readonly uid?: number
-    readonly gid?: number
+    readonly owner?: number
+    readonly group?: number
     readonly size?: number
     readonly atime?: SetTime
     readonly mtime?: SetTime

@@ -138,12 +138,12 @@ const attributes = (tree: Tree, attrMs: number): Pick<SyncFiles, "getattr" | "se
     setattr: (request) => {
       const inode = tree.at(request.node)
       const { stat } = inode
-      const { gid, mode, size, uid } = request
+      const { group, mode, owner, size } = request
       if (size !== undefined && size > sizeMax) return "EFBIG"
       if (mode !== undefined) stat.mode = (stat.mode & typeMask) | mode
-      if ((uid !== undefined || gid !== undefined) && !isDirectory(inode)) clearSetId(inode)
-      if (uid !== undefined) stat.uid = uid
-      if (gid !== undefined) stat.gid = gid
+      if ((owner !== undefined || group !== undefined) && !isDirectory(inode)) clearSetId(inode)
+      if (owner !== undefined) stat.uid = owner
+      if (group !== undefined) stat.gid = group
       if (request.clearSetId) clearSetId(inode)
       if (size !== undefined) {
         resize(inode, size)
