@@ -1,9 +1,11 @@
 /** `artifacts key`: API keys of an organisation. */
+
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { account, KeyInfo } from "../../messages/account.ts"
 import type { ReplyOf } from "../../messages/protocol.ts"
 import { type Account, accountOf } from "./account.ts"
+import { command } from "./command.ts"
 import { asJson, table, when, write } from "./print.ts"
 import { type Problem, usage } from "./problem.ts"
 
@@ -87,7 +89,7 @@ const revoke = Command.make(
   { key: Argument.String("KEY").pipe(Argument.withDescription("The key's id, as `key list` shows it")) },
   Effect.fnUntraced(function* ({ key: id }) {
     if (!/^[a-z0-9]{8,32}$/.test(id))
-      return yield* usage(`${JSON.stringify(id)} is no key's id: see artifacts key list`)
+      return yield* usage(`${JSON.stringify(id)} is no key's id: see ${command} key list`)
     const to = yield* accountOf
     const { key } = (yield* to.send("RevokeKey", { key: id })) as Reply<"RevokeKey">
     yield* write(to.json ? asJson(key) : `key ${key.key} revoked`)

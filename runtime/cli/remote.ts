@@ -1,13 +1,15 @@
 /** How a command reaches a node: over NATS, as this host's administrator or with credentials, or over HTTP with a key. */
+
 import { Effect, type Scope } from "effect"
 import { readNotice } from "../node/notice.ts"
 import { dataFlag, dataPath } from "../node/options.ts"
 import type { Call, Remote } from "./call.ts"
+import { command } from "./command.ts"
 import type { Globals } from "./globals.ts"
 import { Problem, usage } from "./problem.ts"
 import { told } from "./told.ts"
 
-export const startHint = (globals: Globals): string => `start one with: artifacts up${dataFlag(globals.data)}`
+export const startHint = (globals: Globals): string => `start one with: ${command} up${dataFlag(globals.data)}`
 
 export const noNode = (globals: Globals): Problem =>
   new Problem({

@@ -1,6 +1,7 @@
 /** Refusals and failures in words, with what to try next. */
 
 import type { Call } from "./call.ts"
+import { command } from "./command.ts"
 import { Problem } from "./problem.ts"
 
 type Said = { readonly _tag: string } & Readonly<Record<string, unknown>>
@@ -13,7 +14,7 @@ interface Words {
 const words: Readonly<Record<string, (said: Said, call: Call) => Words>> = {
   NotFounded: ({ org }) => ({
     message: `there is no organisation ${org}`,
-    next: `make it with: artifacts org create --org ${org}`
+    next: `make it with: ${command} org create --org ${org}`
   }),
   AlreadyFounded: ({ org }) => ({
     message: `the organisation ${org} is there already`,
@@ -21,14 +22,17 @@ const words: Readonly<Record<string, (said: Said, call: Call) => Words>> = {
   }),
   NameTaken: ({ name }) => ({
     message: `there is a workspace ${name} already`,
-    next: `look at it with: artifacts workspace show ${name}`
+    next: `look at it with: ${command} workspace show ${name}`
   }),
   NoSuchWorkspace: ({ name }) => ({
     message: `there is no workspace ${name}`,
-    next: "see which there are with: artifacts workspace list"
+    next: `see which there are with: ${command} workspace list`
   }),
   KeyTaken: ({ key }) => ({ message: `there is a key ${key} already` }),
-  NoSuchKey: ({ key }) => ({ message: `there is no key ${key}`, next: "see which there are with: artifacts key list" }),
+  NoSuchKey: ({ key }) => ({
+    message: `there is no key ${key}`,
+    next: `see which there are with: ${command} key list`
+  }),
   NotAllowed: ({ caller, why }) => ({ message: `${caller} may not do that: ${why}` }),
   TooMany: ({ what, max }) => ({ message: `there are too many ${what}: ${max} is the most` }),
   Malformed: ({ why }, { name }) => ({ message: `${name} was not understood: ${why}` }),

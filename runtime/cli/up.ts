@@ -1,4 +1,5 @@
 /** `artifacts up` and `artifacts nats-config`: what runs a node, and what prepares a NATS cluster for one. */
+
 import { Effect, Option } from "effect"
 import { Command, Flag, GlobalFlag } from "effect/cli"
 import {
@@ -11,6 +12,7 @@ import {
   readAddress,
   type UpOptions
 } from "../node/options.ts"
+import { command } from "./command.ts"
 import { readGlobals } from "./globals.ts"
 import { write } from "./print.ts"
 import { Problem, usage } from "./problem.ts"
@@ -112,7 +114,13 @@ export const up = Command.make(
     const logLevel = Option.getOrElse(yield* GlobalFlag.LogLevel, () => "Info" as const)
     const { run } = yield* Effect.promise(() => import("../node/run.ts"))
     const isPretty = !given.jsonLogs && process.stderr.isTTY
-    return yield* run(options, { logLevel, isPretty, dataFlag: dataFlag(globals.data), asJson: globals.json }).pipe(
+    return yield* run(options, {
+      logLevel,
+      isPretty,
+      dataFlag: dataFlag(globals.data),
+      command,
+      asJson: globals.json
+    }).pipe(
       Effect.mapError(
         ({ why, next }) => new Problem({ code: "cannot-start", message: why, ...(next !== undefined && { next }) })
       )

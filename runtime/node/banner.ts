@@ -16,9 +16,11 @@ export interface Shown {
   /** How the data directory has to be named to the next command, when it is not the usual one. */
   readonly dataFlag: string
   readonly isReady: boolean
+  /** What runs this program. */
+  readonly command: string
 }
 
-export const banner = ({ health, http, data, dataFlag, isReady }: Shown): string => {
+export const banner = ({ health, http, data, dataFlag, isReady, command }: Shown): string => {
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["nats", health.bus],
     ["http", http],
@@ -37,8 +39,8 @@ export const banner = ({ health, http, data, dataFlag, isReady }: Shown): string
     ...lines,
     "",
     "Next, in another terminal:",
-    `  artifacts workspace create demo${dataFlag}`,
-    `  artifacts workspace list${dataFlag}`,
+    `  ${command} workspace create demo${dataFlag}`,
+    `  ${command} workspace list${dataFlag}`,
     `  curl ${http}/healthz`,
     ""
   ].join("\n")

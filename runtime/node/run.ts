@@ -10,12 +10,13 @@ export interface Manner {
   readonly logLevel: LogLevel.LogLevel
   readonly isPretty: boolean
   readonly dataFlag: string
+  readonly command: string
   readonly asJson: boolean
 }
 
 export const run = (
   options: UpOptions,
-  { logLevel, isPretty, dataFlag, asJson }: Manner
+  { logLevel, isPretty, dataFlag, command, asJson }: Manner
 ): Effect.Effect<never, CannotStart> =>
   Effect.gen(function* () {
     // Logs, snapshots and secrets are nobody else's on this host, whatever the shell's own mask says.
@@ -24,7 +25,7 @@ export const run = (
     const told = health()
     const text = asJson
       ? `${JSON.stringify({ ...told, http: http.url, data: options.data })}\n`
-      : banner({ health: told, http: http.url, data: options.data, dataFlag, isReady })
+      : banner({ health: told, http: http.url, data: options.data, dataFlag, isReady, command })
     process.stdout.write(text)
     yield* Effect.logInfo("up", { node: told.node, nats: told.bus, http: http.url, durability: told.durability })
     yield* Effect.addFinalizer(() => Effect.logInfo("stopping"))

@@ -23,7 +23,14 @@ const health: Health = {
     ]
   }
 }
-const shown = { health, http: "http://127.0.0.1:8080", data: "/data", dataFlag: "", isReady: true }
+const shown = {
+  health,
+  http: "http://127.0.0.1:8080",
+  data: "/data",
+  dataFlag: "",
+  isReady: true,
+  command: "artifacts"
+}
 
 describe("the banner", () => {
   it("tells where the node is and what to type", () => {
