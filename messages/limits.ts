@@ -59,8 +59,8 @@ export const streamProducersMax = 4096
 /** Ranges that a producer's retries are answered from with their original offsets. */
 export const producerRangesMax = 16
 
-/** Operations of one atomic append. */
-export const transactionOperationsMax = 64
+/** Operations of one atomic append, which is one entry of the journal. */
+export const transactionOperationsMax = 512
 
 /** Streams of one page of a list. */
 export const streamPageMax = 1000

@@ -49,7 +49,9 @@ export const Origin = Schema.Struct({
   offset,
   /** The offset that was asked for, when one was. */
   asked: Schema.optionalKey(offset),
-  sub: Schema.Natural
+  sub: Schema.Natural,
+  /** Before this the source kept nothing when it was forked. */
+  floor: Schema.optionalKey(offset)
 })
 export type Origin = typeof Origin.Type
 

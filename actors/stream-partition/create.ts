@@ -65,7 +65,7 @@ const infoOfNew = (
   const { stream, contentType, closed, ttlS, expiresAt, origin, attributes } = command
   return {
     ...{ stream, contentType, tail, closed: closed ?? false, createdAt: at, writtenAt: at },
-    ...{ floor: 0, producers: 0, forks: 0 },
+    ...{ floor: origin?.floor ?? 0, producers: 0, forks: 0 },
     ...(ttlS !== undefined && { ttlS }),
     ...(expiresAt !== undefined && { expiresAt }),
     ...(origin !== undefined && { forkedFrom: origin }),

@@ -69,7 +69,14 @@ const created = (state: State, event: Of<"StreamCreated">, at: number): void => 
   const { stream: key, contentType, origin, attributes, ttlS, expiresAt, expiresMs } = event
   const stream: Stream = {
     ...{ key, contentType, createdAt: at, ttlS, expiresAt, expiresMs, origin, attributes },
-    ...{ tail: origin?.offset ?? 0, floor: 0, closed: false, closedBy: undefined, touchedAt: at, writtenAt: at },
+    ...{
+      tail: origin?.offset ?? 0,
+      floor: origin?.floor ?? 0,
+      closed: false,
+      closedBy: undefined,
+      touchedAt: at,
+      writtenAt: at
+    },
     ...{ seq: undefined, producers: undefined, data: undefined, pins: undefined, hidden: false, snapshot: undefined }
   }
   state.streams.set(key, stream)

@@ -20,11 +20,14 @@ export class Data {
   /** Where each append ends. */
   private ends: Array<number> = []
   private blocks: Array<Block> = []
+  /** Where the first append begins that is kept. */
+  private begin = -1
   /** What is kept in memory. */
   bytes = 0
 
   /** Takes an append that begins at this offset. What it held before stays as it was given to readers. */
   add(from: number, wire: Wire): void {
+    if (this.begin < 0) this.begin = from
     this.ends.push(from + wire.size)
     if (wire.object !== undefined) {
       this.blocks.push({ from, bytes: undefined, object: wire.object, used: wire.size })
@@ -53,13 +56,7 @@ export class Data {
     const index = this.unitIndex(at)
     const end = this.ends[index]
     if (end === undefined) return undefined
-    const from = index > 0 ? (this.ends[index - 1] as number) : this.start
-    return { from, end }
-  }
-
-  /** Where the first byte stands that is kept. */
-  get start(): number {
-    return this.blocks[0]?.from ?? 0
+    return { from: index > 0 ? (this.ends[index - 1] as number) : this.begin, end }
   }
 
   private unitIndex(at: number): number {
@@ -118,10 +115,7 @@ export class Data {
     for (const block of this.blocks.slice(0, first)) if (block.bytes !== undefined) this.bytes -= block.used
     this.blocks = this.blocks.slice(first)
     this.ends = this.ends.slice(this.unitIndex(at))
-  }
-
-  get isEmpty(): boolean {
-    return this.ends.length === 0
+    this.begin = at
   }
 
   save(): SavedData {
@@ -130,7 +124,7 @@ export class Data {
       used,
       ...(object !== undefined && { object })
     }))
-    return { ends: this.ends, blocks }
+    return { begin: this.begin, ends: this.ends, blocks }
   }
 
   /** The bytes of its blocks, in their order. */
@@ -141,6 +135,7 @@ export class Data {
   /** `take` gives the next so many bytes of what `buffers` gave. */
   static load(saved: SavedData, take: (size: number) => Buffer): Data {
     const data = new Data()
+    data.begin = saved.begin
     data.ends = [...saved.ends]
     data.blocks = saved.blocks.map(({ from, used, object }) => ({
       from,
@@ -154,6 +149,7 @@ export class Data {
 }
 
 export interface SavedData {
+  readonly begin: number
   readonly ends: ReadonlyArray<number>
   readonly blocks: ReadonlyArray<{ readonly from: number; readonly used: number; readonly object?: string }>
 }

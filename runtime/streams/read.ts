@@ -88,4 +88,21 @@ const inherit = (partitions: Partitions, key: string, wanted: Wanted): Gathered 
   return gather(partitions, source, wanted)
 }
 
+/** Where the appends of a range end, those of a fork's source among them. */
+export const unitEnds = (
+  partitions: Partitions,
+  key: string,
+  { from, next }: { readonly from: number; readonly next: number }
+): Array<number> => {
+  const stream = partitions.here(partitions.of(key))?.state.streams.get(key)
+  if (stream === undefined || next <= from) return next > from ? [next] : []
+  const base = stream.origin?.offset ?? 0
+  const inherited =
+    stream.origin !== undefined && from < base
+      ? unitEnds(partitions, stream.origin.source, { from, next: Math.min(next, base) })
+      : []
+  const own = next > Math.max(from, base) ? (stream.data?.endsIn(Math.max(from, base), next) ?? []) : []
+  return [...inherited, ...own]
+}
+
 export const isPage = (reading: Reading): reading is Page => "parts" in reading

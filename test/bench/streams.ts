@@ -1,4 +1,4 @@
-/** Streams in figures: appends, event streams and catch-up reads over HTTP, beside the reference server in the same run. */
+/** Streams in figures: appends, event streams and catch-up reads over HTTP, beside the reference server. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"

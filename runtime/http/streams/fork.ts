@@ -91,7 +91,8 @@ const making = Effect.fnUntraced(function* (surface: Surface, asked: Asked, give
   if (typeof prefix === "string") return prefix
   const origin: Origin = {
     ...{ source, partition: partitions.idOf(source), pin, offset, sub },
-    ...(pinned.asked !== undefined && { asked: pinned.asked })
+    ...(pinned.asked !== undefined && { asked: pinned.asked }),
+    ...(info.floor > 0 && { floor: info.floor })
   }
   const body = given.body.length === 0 ? undefined : yield* bodyOf(surface, asked, { body: given.body, contentType })
   const command: Command = {

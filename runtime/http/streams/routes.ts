@@ -5,7 +5,9 @@ import type { KeyCheck } from "../../keys.ts"
 import { bearer } from "../bearer.ts"
 import type { Exchange, Handle, Refused } from "../exchange.ts"
 import type { Route } from "../router.ts"
+import { bucket } from "./bucket.ts"
 import { control } from "./control.ts"
+import { facetOf } from "./facets.ts"
 import { get, show } from "./read.ts"
 import { preflight, refuse } from "./reply.ts"
 import { pathIn } from "./request.ts"
@@ -49,6 +51,8 @@ const answering = (
     })
   })
 
+type Opening = (exchange: Exchange, caller: string, path: string | undefined) => Effect.Effect<void>
+
 export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys: KeyCheck) {
   const fork = Effect.runCallbackWith(yield* Effect.context<never>())
   const identify = identifier(surface, keys)
@@ -61,28 +65,45 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
     return () => void interrupt()
   }
 
-  const toStream = (exchange: Exchange, caller: string, path: string | undefined): Effect.Effect<void> => {
-    const { pathname } = exchange.url
+  const answered = (
+    exchange: Exchange,
+    caller: string,
+    handle: (asked: Asked) => void,
+    key = ""
+  ): Effect.Effect<void> =>
+    answering(
+      exchange,
+      (given) => handle({ exchange, key, path: exchange.url.pathname, caller, ...given }),
+      runFork(exchange)
+    )
+
+  const toStream: Opening = (exchange, caller, path) => {
     const [first, ...rest] = path?.split("/") ?? []
-    if (first === reservedSegment) {
-      const asked = { exchange, key: "", path: pathname, caller }
-      return answering(exchange, (given) => control(surface, { ...asked, ...given }, rest), runFork(exchange))
-    }
+    if (first === reservedSegment) return answered(exchange, caller, (asked) => control(surface, asked, rest))
     const handler = methods[exchange.request.method ?? ""]
     if (handler === undefined)
       return Effect.sync(() => refuse(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow }))
     const key = path === undefined ? "" : keyOfPath(path)
     const fault = path === undefined ? "its escapes cannot be read" : streamFault(key)
     if (fault !== undefined) return Effect.sync(() => refuse(exchange, 400, `the path names no stream: ${fault}`))
-    return answering(
-      exchange,
-      (given) => handler(surface, { exchange, key, path: pathname, caller, ...given }),
-      runFork(exchange)
-    )
+    return answered(exchange, caller, (asked) => handler(surface, asked), key)
   }
 
-  const handle = (pathOf: (exchange: Exchange) => string | undefined): Handle => {
-    const handleAs = (exchange: Exchange, caller: string) => toStream(exchange, caller, pathOf(exchange))
+  /** The primary family knows buckets, and what streams have besides their data. */
+  const toBucket: Opening = (exchange, caller, path) => {
+    if (path?.endsWith("/") === true && path.indexOf("/") === path.length - 1)
+      return answered(exchange, caller, (asked) => bucket(surface, asked, path.slice(0, -1)))
+    const facet = path === undefined ? undefined : facetOf(path)
+    if (facet === undefined) return toStream(exchange, caller, path)
+    const handler = facet.methods[exchange.request.method ?? ""]
+    const allowed = Object.keys(facet.methods).join(", ")
+    if (handler === undefined)
+      return Effect.sync(() => refuse(exchange, 405, `it knows ${allowed}`, { allow: allowed }))
+    return answered(exchange, caller, (asked) => handler(surface, asked, facet.argument), facet.key)
+  }
+
+  const handle = (open: Opening, pathOf: (exchange: Exchange) => string | undefined): Handle => {
+    const handleAs = (exchange: Exchange, caller: string) => open(exchange, caller, pathOf(exchange))
     return (exchange) => {
       if (exchange.request.method === "OPTIONS") return Effect.sync(() => preflight(exchange))
       if (identify === undefined) return handleAs(exchange, openCaller)
@@ -90,13 +111,11 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
     }
   }
   const rest = ({ params }: Exchange): string | undefined => pathIn(params["path"] ?? "")
+  const inBucket = (exchange: Exchange) => join(exchange.params["bucket"], rest(exchange))
   const routes: ReadonlyArray<Route> = [
-    {
-      path: "/ds/:bucket/*path",
-      methods: { "*": handle((exchange) => join(exchange.params["bucket"], rest(exchange))) }
-    },
-    { path: "/v1/stream/*path", methods: { "*": handle(rest) } },
-    { path: "/streams/*path", methods: { "*": handle((exchange) => join(defaultBucket, rest(exchange))) } }
+    { path: "/ds/:bucket/*path", methods: { "*": handle(toBucket, inBucket) } },
+    { path: "/v1/stream/*path", methods: { "*": handle(toStream, rest) } },
+    { path: "/streams/*path", methods: { "*": handle(toStream, (exchange) => join(defaultBucket, rest(exchange))) } }
   ]
   return routes
 })
