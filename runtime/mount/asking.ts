@@ -1,0 +1,131 @@
+/** What a mount says to its workspace: every change under an id of its own, so that one that is sent again is done once. */
+import { Clock, Effect } from "effect"
+import { isFile } from "../../actors/workspace/tree/inodes.ts"
+import { readPlan } from "../../actors/workspace/tree/read.ts"
+import type { Attributes, Time, Who } from "../../messages/inode.ts"
+import type { Verb } from "../../messages/subjects.ts"
+import type { Client } from "../client.ts"
+import { type CommandFailed, CommandRefused, type Commands, CommandUnanswered, type Stands } from "../files/commands.ts"
+import type { Followed } from "../follow.ts"
+import type { Asked, Errno } from "../ports/mount.ts"
+import type { View } from "./view.ts"
+
+/** How long a process waits for the workspace before it is told EIO. */
+const patienceMs = 30_000
+/** A replica that cannot be brought up to what was committed for so long is behind, and says so. */
+const reachedMs = 10_000
+
+export interface Changed {
+  readonly attributes: Attributes
+  readonly version: number
+}
+
+export interface Asking {
+  readonly client: Client
+  readonly view: View
+  readonly followed: Pick<Followed, "reached" | "version">
+  readonly now: () => Time
+}
+
+interface Refusal {
+  readonly _tag: string
+  readonly code?: string
+  readonly why?: string
+}
+
+/** The session is over: what it would change is nobody's business any more. */
+const refusedOf = ({ _tag, code, why = _tag }: Refusal): CommandRefused => {
+  const errno = _tag === "Errno" ? (code ?? "EIO") : _tag === "SessionOver" ? "ESTALE" : "EACCES"
+  return new CommandRefused({ errno, why })
+}
+
+const send = Effect.fnUntraced(function* (asking: Asking, verb: Verb, name: string, body: object, id?: string) {
+  const { client, view } = asking
+  const { workspace, session } = view
+  const address = { verb, kind: "workspace", id: workspace, caller: session, name }
+  const answer = yield* client
+    .ask({
+      ...address,
+      body: JSON.stringify(body),
+      patienceMs,
+      ...(id === undefined ? {} : { commandId: `${session}:${id}` })
+    })
+    .pipe(Effect.mapError(({ why }) => new CommandUnanswered({ why })))
+  if ("ok" in answer) return answer.ok
+  if ("refused" in answer) return yield* refusedOf(answer.refused)
+  return yield* new CommandUnanswered({ why: JSON.stringify(answer.failed) })
+})
+
+/** Waits until the replicas show an entry: only then is it answered, so that what follows sees it. */
+const shown = (asking: Asking, version: number): Effect.Effect<void> =>
+  asking.followed.version() >= version
+    ? Effect.void
+    : asking.followed.reached(version).pipe(
+        Effect.timeoutOrElse({
+          duration: reachedMs,
+          orElse: () => Effect.logWarning("the replica does not come up to what was committed", { version })
+        })
+      )
+
+export const errnoOf = (error: CommandFailed): Errno =>
+  error._tag === "CommandRefused" ? (error.errno as Errno) : "EIO"
+
+/** A change on behalf of a process. */
+export const change = Effect.fnUntraced(function* (asking: Asking, asked: Asked, name: string, fields: object) {
+  const reply = (yield* send(asking, "do", name, fields, `r${asked.id}-${name}`).pipe(
+    Effect.tapError((error) =>
+      error._tag === "CommandUnanswered" ? Effect.logWarning(`${name} was not answered`, error) : Effect.void
+    ),
+    Effect.mapError(errnoOf)
+  )) as Changed
+  yield* shown(asking, reply.version)
+  return reply
+})
+
+export const query = (asking: Asking, name: string, fields: object): Effect.Effect<unknown, Errno> =>
+  send(asking, "ask", name, fields).pipe(Effect.mapError(errnoOf))
+
+export const whoOf = ({ uid, gid, pid }: Asked): Who => ({ uid, gid, pid })
+
+/** Who asks, and when. */
+export const by = (asking: Asking, asked: Asked): { readonly who: Who; readonly time: Time } => ({
+  who: whoOf(asked),
+  time: asking.now()
+})
+
+export const clockOf = Effect.map(Clock.Clock, (clock) => (): Time => {
+  const nanos = clock.currentTimeNanosUnsafe()
+  return [Number(nanos / 1_000_000_000n), Number(nanos % 1_000_000_000n)]
+})
+
+/** The same for the bytes of files: they are planned from the replica, and never from one that is behind what was answered. */
+export const commandsOf = (asking: Asking): Commands => {
+  let answered = 0
+  const told = <A extends { readonly version: number }>(reply: A): A => {
+    answered = Math.max(answered, reply.version)
+    return reply
+  }
+  const plan = (ino: number, offset: number, length: number) => {
+    const { tree } = asking.view
+    const slot = tree.inodes.find(ino)
+    if (slot < 0) return Effect.fail(new CommandRefused({ errno: "ENOENT", why: `inode ${ino} is gone` }))
+    if (!isFile(tree.inodes.mode[slot] as number))
+      return Effect.fail(new CommandRefused({ errno: "EINVAL", why: `inode ${ino} is no file` }))
+    const parts = readPlan(tree, slot, { offset, length })
+    return Effect.succeed({ size: tree.inodes.size[slot] as number, parts, more: false })
+  }
+  return {
+    reserveSlices: (count) => send(asking, "do", "ReserveSlices", { count }) as never,
+    write: (id, command) =>
+      Effect.map(send(asking, "do", "Write", command, `d${id}`), (reply) => told(reply as Stands)) as never,
+    append: (id, command) =>
+      Effect.map(send(asking, "do", "Append", command, `d${id}`), (reply) => told(reply as Stands)) as never,
+    readPlan: (ino, offset, length) =>
+      asking.followed.version() >= answered
+        ? plan(ino, offset, length)
+        : Effect.andThen(
+            shown(asking, answered),
+            Effect.suspend(() => plan(ino, offset, length))
+          )
+  }
+}

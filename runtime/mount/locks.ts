@@ -1,0 +1,65 @@
+/** Locks on behalf of processes: asked of the actor, waited for in its queue, and given up when the process does. */
+import { Effect } from "effect"
+import type { Lock } from "../../messages/lock.ts"
+import type { AsyncFiles, LockRange, Request } from "../ports/mount.ts"
+import { type Asking, change, query } from "./asking.ts"
+
+const familyOf = ({ flock }: LockRange) => (flock ? "flock" : "posix")
+
+const getlk = Effect.fnUntraced(function* (asking: Asking, request: Request<"getlk">) {
+  const { node: ino, owner, type, start, end } = request
+  if (type === "unlock") return undefined
+  const fields = { ino, family: familyOf(request), owner, type, start, end }
+  const { conflict } = (yield* query(asking, "Locks", fields)) as { readonly conflict?: Lock }
+  if (conflict === undefined) return undefined
+  const found: LockRange = {
+    owner: conflict.owner,
+    flock: request.flock,
+    type: conflict.type,
+    start: conflict.start,
+    end: conflict.end,
+    // A process of another host has no number here.
+    holder: conflict.session === asking.view.session ? conflict.pid : 0
+  }
+  return found
+})
+
+const unlock = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
+  const { node: ino, owner, start, end } = request
+  yield* change(asking, request, "Unlock", { ino, family: familyOf(request), owner, start, end })
+  return undefined
+})
+
+interface Locked {
+  readonly granted: boolean
+  readonly ticket?: number
+}
+
+/** A process that gave up, but not before it was granted, holds nothing either. */
+const cancel = (asking: Asking, request: Request<"setlk">, ticket: number) =>
+  Effect.gen(function* () {
+    const { node: ino, owner, start, end } = request
+    const place = { ino, family: familyOf(request), owner }
+    const reply = (yield* change(asking, request, "CancelLock", { ...place, ticket })) as unknown as Locked
+    if (reply.granted) yield* change(asking, request, "Unlock", { ...place, start, end })
+  }).pipe(Effect.ignore)
+
+const setlk = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
+  const { node: ino, owner, type, start, end, wait, holder } = request
+  if (type === "unlock") return yield* Effect.uninterruptible(unlock(asking, request))
+  const fields = { ino, family: familyOf(request), owner, pid: holder, type, start, end, ...(wait && { wait }) }
+  const reply = (yield* Effect.uninterruptible(change(asking, request, "Lock", fields))) as unknown as Locked
+  const { granted, ticket } = reply
+  if (granted || ticket === undefined) return undefined
+  yield* Effect.callback<void>((resume) => {
+    const stop = asking.view.whenGranted(ticket, () => resume(Effect.void))
+    return Effect.andThen(Effect.sync(stop), cancel(asking, request, ticket))
+  })
+  return undefined
+})
+
+export const locks = (asking: Asking) =>
+  ({
+    getlk: (request) => getlk(asking, request),
+    setlk: (request) => setlk(asking, request)
+  }) satisfies AsyncFiles

@@ -1,0 +1,166 @@
+/** Changes of names and attributes on behalf of processes. */
+import { Effect } from "effect"
+import { typeOf } from "../../actors/workspace/tree/inodes.ts"
+import type { Attributes, InodeType } from "../../messages/inode.ts"
+import type { AsyncFiles, Entry, Errno, Opened, Request, SetTime } from "../ports/mount.ts"
+import { by, change } from "./asking.ts"
+import type { Files } from "./files.ts"
+import { statOf } from "./stat.ts"
+import type { Known } from "./telling.ts"
+
+const permissionBits = 0o7777
+const truncates = 0o1000
+const exclusive = 0o200
+
+const entry = ({ entryMs, attrMs, view }: Files, attributes: Attributes): Entry => {
+  const pending = view.pending.get(attributes.ino)
+  // Without the tail nobody would tell the kernel when this is over.
+  if (!view.isLive) return { stat: statOf(attributes, pending), entryMs: 0, attrMs: 0 }
+  return { stat: statOf(attributes, pending), entryMs, attrMs: pending === undefined ? attrMs : 0 }
+}
+
+/** Counted as open by the other thread too. */
+const opened = ({ view, nextHandle }: Files, ino: number): Opened => {
+  view.tell({ kind: "opened", ino })
+  return { handle: nextHandle(), keepCache: true }
+}
+
+const isOpen = (later: unknown): { readonly open?: true } => ((later as Known | undefined)?.open ? { open: true } : {})
+
+/** Empties a file behind what was written to it before. */
+const emptied = (files: Files, request: Request<"open" | "create">, ino: number) =>
+  ordered(files, ino, change(files, request, "Truncate", { ino, size: 0, ...by(files, request) }))
+
+/** A change that what is written and not committed yet must not come behind. */
+export const ordered = <A>(files: Files, ino: number, effect: Effect.Effect<A, Errno>): Effect.Effect<A, Errno> =>
+  files.data.isDirty(ino) || files.view.pending.has(ino)
+    ? files.data.ordered(ino, effect).pipe(
+        Effect.mapError((error) => (typeof error === "string" ? error : (error.errno as Errno))),
+        Effect.tap(() => Effect.sync(() => files.view.settle(ino)))
+      )
+    : effect
+
+const create = Effect.fnUntraced(function* (files: Files, request: Request<"create">) {
+  const { node: parent, name, flags } = request
+  const reply = (yield* change(files, request, "Create", {
+    parent,
+    name,
+    mode: request.mode & permissionBits,
+    ...((flags & exclusive) === 0 ? {} : { exclusive: true }),
+    ...by(files, request)
+  })) as unknown as { readonly attributes: Attributes; readonly created: boolean }
+  const { ino } = reply.attributes
+  if (reply.created || (flags & truncates) === 0)
+    return { entry: entry(files, reply.attributes), opened: opened(files, ino) }
+  const { attributes } = yield* emptied(files, request, ino)
+  return { entry: entry(files, attributes), opened: opened(files, ino) }
+})
+
+const tmpfile = Effect.fnUntraced(function* (files: Files, request: Request<"tmpfile">) {
+  const mode = request.mode & permissionBits
+  const fields = { parent: request.node, mode, ...by(files, request) }
+  const { attributes } = yield* change(files, request, "CreateNameless", fields)
+  return { entry: entry(files, attributes), opened: opened(files, attributes.ino) }
+})
+
+/** A name that leads to something new. */
+const make = Effect.fnUntraced(function* (
+  files: Files,
+  request: Request<"mkdir" | "symlink" | "mknod">,
+  command: string,
+  fields: object
+) {
+  const { node: parent, name } = request
+  const { attributes } = yield* change(files, request, command, { parent, name, ...fields, ...by(files, request) })
+  return entry(files, attributes)
+})
+
+const mknod = (files: Files, request: Request<"mknod">) => {
+  const type: InodeType = typeOf(request.mode)
+  const rdev = type === "character" || type === "block" ? { rdev: request.rdev } : {}
+  return make(files, request, "Mknod", { type, mode: request.mode & permissionBits, ...rdev })
+}
+
+const link = Effect.fnUntraced(function* (files: Files, request: Request<"link">) {
+  const { source: ino, node: parent, name } = request
+  const { attributes } = yield* change(files, request, "Link", { ino, parent, name, ...by(files, request) })
+  return entry(files, attributes)
+})
+
+const remove = Effect.fnUntraced(function* (
+  files: Files,
+  request: Request<"unlink" | "rmdir">,
+  command: string,
+  later: unknown
+) {
+  const { node: parent, name } = request
+  yield* change(files, request, command, { parent, name, ...isOpen(later), ...by(files, request) })
+  return undefined
+})
+
+const rename = Effect.fnUntraced(function* (files: Files, request: Request<"rename">, later: unknown) {
+  const { node: parent, name, toNode: toParent, toName, how } = request
+  if (how === "whiteout") return yield* Effect.fail("EINVAL" as const)
+  const flag = how === "replace" ? {} : { flag: how }
+  const fields = { parent, name, toParent, toName, ...flag, ...isOpen(later), ...by(files, request) }
+  yield* change(files, request, "Rename", fields)
+  return undefined
+})
+
+const setattr = Effect.fnUntraced(function* (files: Files, request: Request<"setattr">) {
+  const { node: ino, mode, uid, gid, size, atime, mtime } = request
+  const { who, time } = by(files, request)
+  const moment = (given: SetTime) => (given === "now" ? time : ([given.s, given.ns] as const))
+  const fields = {
+    ino,
+    ...(mode === undefined ? {} : { mode: mode & permissionBits }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+    ...(size === undefined ? {} : { size }),
+    ...(atime === undefined ? {} : { atime: moment(atime) }),
+    ...(mtime === undefined ? {} : { mtime: moment(mtime) }),
+    who,
+    time
+  }
+  const { attributes } = yield* ordered(files, ino, change(files, request, "SetAttr", fields))
+  return entry(files, attributes)
+})
+
+const open = Effect.fnUntraced(function* (files: Files, request: Request<"open">) {
+  const { node: ino, flags } = request
+  const { orphans } = files.view.tree
+  if (orphans.has(ino)) yield* change(files, request, "Open", { ino })
+  if ((flags & truncates) !== 0) yield* emptied(files, request, ino)
+  return opened(files, ino)
+})
+
+const setxattr = Effect.fnUntraced(function* (files: Files, request: Request<"setxattr">) {
+  const { node: ino, name, value, how } = request
+  const flag = how === "set" ? {} : { flag: how }
+  const fields = { ino, name, value: Buffer.from(value).toString("base64"), ...flag, ...by(files, request) }
+  yield* change(files, request, "SetXattr", fields)
+  return undefined
+})
+
+const removexattr = Effect.fnUntraced(function* (files: Files, request: Request<"removexattr">) {
+  const { node: ino, name } = request
+  yield* change(files, request, "RemoveXattr", { ino, name, ...by(files, request) })
+  return undefined
+})
+
+export const names = (files: Files) =>
+  ({
+    create: (request) => create(files, request),
+    tmpfile: (request) => tmpfile(files, request),
+    mkdir: (request) => make(files, request, "Mkdir", { mode: request.mode & permissionBits }),
+    symlink: (request) => make(files, request, "Symlink", { target: request.target }),
+    mknod: (request) => mknod(files, request),
+    link: (request) => link(files, request),
+    unlink: (request, later) => remove(files, request, "Unlink", later),
+    rmdir: (request, later) => remove(files, request, "Rmdir", later),
+    rename: (request, later) => rename(files, request, later),
+    setattr: (request) => setattr(files, request) as never,
+    open: (request) => open(files, request),
+    setxattr: (request) => setxattr(files, request),
+    removexattr: (request) => removexattr(files, request)
+  }) satisfies AsyncFiles

@@ -1,0 +1,360 @@
+/** The synchronous part of a mount: a replica of the tree that answers what it knows on the thread that asks the kernel. */
+
+import { evolve } from "../../actors/workspace/evolve/evolve.ts"
+import { load } from "../../actors/workspace/snapshot/load.ts"
+import { extentsOf, linkTarget, lookup, readPlan } from "../../actors/workspace/tree/read.ts"
+import { lockKey, type Tree } from "../../actors/workspace/tree/tree.ts"
+import { bytesOfName } from "../../messages/inode.ts"
+import type { Answers, Entry, Errno, Later, Operation, Request, Stat, SyncFiles, SyncHost } from "../ports/mount.ts"
+import { list } from "./listing.ts"
+import { Opens } from "./opens.ts"
+import { blankStat, fillStat } from "./stat.ts"
+import type { FromReplica, Known, Pending, ReplicaStart, ToReplica } from "./telling.ts"
+import { isVirtual, virtualIno, virtualStat } from "./virtual.ts"
+
+type Answered<Op extends Operation> = Answers[Op] | Errno | Later
+
+const truncates = 0o1000
+
+const accessMode = 3
+const longestName = 255
+/** What an entry takes of a reply at least, alone and with its attributes: no reply holds more than that makes. */
+const direntBytesLeast = 32
+const plusBytesLeast = 160
+
+const later = (known: Known = {}): Later => ({ later: known })
+const toBeAsked = later()
+const stale = later({ stale: true })
+const ofMount = later({ own: true })
+
+export const open = (data: unknown, host: SyncHost): SyncFiles => {
+  const start = data as ReplicaStart
+  return new Replica(start, (message) => host.tell(message)).files
+}
+
+class Replica {
+  private tree: Tree
+  private readonly start: ReplicaStart
+  private readonly tell: (message: FromReplica) => void
+  private isLive = true
+  private isListening = false
+  private readonly pending = new Map<number, Pending>()
+  private readonly opens: Opens
+  private readonly stat = blankStat()
+  private readonly entry: { stat: Stat | undefined; entryMs: number; attrMs: number }
+
+  constructor(start: ReplicaStart, tell: (message: FromReplica) => void) {
+    this.start = start
+    this.tell = tell
+    this.tree = load(start.bytes, start.workspace)
+    this.opens = new Opens(1, start.resumed)
+    this.entry = { stat: this.stat, entryMs: start.entryMs, attrMs: start.attrMs }
+  }
+
+  private hear(message: ToReplica): void {
+    switch (message.kind) {
+      case "entries":
+        for (const { at, events } of message.entries) for (const event of events) evolve(this.tree, event, at)
+        break
+      case "state":
+        this.tree = load(message.bytes, this.start.workspace)
+        break
+      case "live":
+        this.isLive = message.isLive
+        break
+      case "pending":
+        this.pending.set(message.pending.ino, message.pending)
+        break
+      case "settled":
+        this.pending.delete(message.ino)
+        break
+      case "opened":
+        this.opens.open(message.ino)
+        break
+      case "listening":
+        this.isListening = message.isOn
+        break
+    }
+  }
+
+  /** The record is filled again and again: it is encoded before anything else is asked. */
+  private show(slot: number): Entry {
+    const { entry, start } = this
+    const pending = this.pending.size === 0 ? undefined : this.pending.get(this.tree.inodes.ino[slot] as number)
+    fillStat(this.stat, this.tree, slot, pending)
+    entry.stat = this.stat
+    entry.entryMs = start.entryMs
+    entry.attrMs = pending === undefined ? start.attrMs : 0
+    return entry
+  }
+
+  private showVirtual(ino: number): Entry {
+    const { entry } = this
+    virtualStat(this.stat, ino)
+    entry.stat = this.stat
+    entry.entryMs = this.start.entryMs
+    entry.attrMs = 0
+    return entry
+  }
+
+  private readonly lookup = ({ node, name }: Request<"lookup">): Answered<"lookup"> => {
+    const virtual = virtualIno(node, name)
+    if (virtual > 0) return this.showVirtual(virtual)
+    if (!this.isLive) return stale
+    const { inodes } = this.tree
+    const parent = inodes.find(node)
+    if (parent < 0) return "ENOENT"
+    const slot = lookup(this.tree, parent, name)
+    if (slot >= 0) return this.show(slot)
+    if (tooLong(name)) return "ENAMETOOLONG"
+    // That there is no such name may be kept too: it is pushed when that changes.
+    const { entry } = this
+    entry.stat = undefined
+    entry.entryMs = this.start.entryMs
+    return entry
+  }
+
+  private readonly getattr = ({ node }: Request<"getattr">): Answered<"getattr"> => {
+    if (isVirtual(node)) return this.showVirtual(node) as Answers["getattr"]
+    if (!this.isLive) return stale
+    const slot = this.tree.inodes.find(node)
+    return slot < 0 ? "ENOENT" : (this.show(slot) as Answers["getattr"])
+  }
+
+  private readonly readlink = ({ node }: Request<"readlink">): Answered<"readlink"> => {
+    const slot = this.tree.inodes.find(node)
+    if (slot < 0) return "ENOENT"
+    const target = linkTarget(this.tree, slot)
+    return target === undefined ? "EINVAL" : { target }
+  }
+
+  private readonly opened = (request: Request<"open">): Answered<"open"> => {
+    const { node, flags } = request
+    if (isVirtual(node)) {
+      if ((flags & accessMode) !== 0) return "EROFS"
+      return { handle: this.opens.open(node), directIo: true, noFlush: true }
+    }
+    const slot = this.tree.inodes.find(node)
+    if (slot < 0) return this.isLive ? "ENOENT" : stale
+    if ((flags & truncates) !== 0) {
+      this.opens.wrote(node)
+      return toBeAsked
+    }
+    // Without a name it lives by being held, and the actor has to know of everyone who holds it.
+    if (this.tree.orphans.has(node) && !this.opens.has(node)) return toBeAsked
+    return { handle: this.opens.open(node), keepCache: true }
+  }
+
+  private readonly opendir = ({ node }: Request<"opendir">): Answered<"opendir"> => {
+    const slot = this.tree.inodes.find(node)
+    if (slot < 0) return "ENOENT"
+    return { handle: this.opens.open(node), cacheDir: this.isLive, keepCache: this.isLive }
+  }
+
+  private readonly readdir = ({ node, offset, size, plus }: Request<"readdir">): Answered<"readdir"> => {
+    const slot = this.tree.inodes.find(node)
+    if (slot < 0) return "ENOENT"
+    const { start, pending } = this
+    const { entryMs, attrMs } = this.isLive ? start : { entryMs: 0, attrMs: 0 }
+    const takenMax = Math.ceil(size / (plus ? plusBytesLeast : direntBytesLeast))
+    return list(this.tree, slot, offset, { entryMs, attrMs, pending, stat: this.stat, takenMax })
+  }
+
+  private readonly flush = ({ node, owner }: Request<"flush">): Answered<"flush"> => {
+    if (this.opens.toFlush(node)) return toBeAsked
+    return this.holds("posix", node, owner) ? toBeAsked : undefined
+  }
+
+  private readonly fsync = ({ node }: Request<"fsync">): Answered<"fsync"> =>
+    this.opens.toFlush(node) || this.pending.has(node) ? toBeAsked : undefined
+
+  /** Closing asks nothing of anybody, but for what was written since, a lock, and what lived by being open. */
+  private readonly release = (request: Request<"release">): Answered<"release"> => {
+    const { node, handle, owner, flock } = request
+    if (this.opens.wasRead(handle)) this.tell({ kind: "closed", handle })
+    const left = this.opens.close(node)
+    if (isVirtual(node)) return ofMount
+    const known = { open: left > 0 }
+    if (flock && this.holds("flock", node, owner)) return later(known)
+    if (left <= 0 && this.tree.orphans.has(node)) return later(known)
+    return undefined
+  }
+
+  private readonly releasedir = ({ node }: Request<"releasedir">): Answered<"releasedir"> => {
+    const left = this.opens.close(node)
+    return left <= 0 && this.tree.orphans.has(node) ? later({ open: false }) : undefined
+  }
+
+  private holds(family: "flock" | "posix", ino: number, owner: string): boolean {
+    const locks = this.tree.locks.get(lockKey(family, ino))
+    if (locks === undefined) return false
+    const isOwn = (lock: { session: string; owner: string }) =>
+      lock.session === this.start.session && lock.owner === owner
+    return locks.held.some(isOwn) || locks.queue.some(isOwn)
+  }
+
+  private readonly unlink = ({ node, name }: Request<"unlink" | "rmdir">): Later | Errno => {
+    if (virtualIno(node, name) > 0) return "EPERM"
+    return this.losing(node, name)
+  }
+
+  /** Tells whether what has the name is open here: then it outlives it. */
+  private losing(node: number, name: string): Later {
+    const { inodes } = this.tree
+    const parent = inodes.find(node)
+    const slot = parent < 0 ? -1 : lookup(this.tree, parent, name)
+    return slot >= 0 && this.opens.has(inodes.ino[slot] as number) ? later({ open: true }) : toBeAsked
+  }
+
+  private readonly rename = ({ node, name, toNode, toName }: Request<"rename">): Later | Errno => {
+    if (virtualIno(node, name) > 0 || virtualIno(toNode, toName) > 0) return "EPERM"
+    return this.losing(toNode, toName)
+  }
+
+  private readonly read = (request: Request<"read">): Answered<"read"> => {
+    const { node, handle, offset } = request
+    if (isVirtual(node)) return ofMount
+    const slot = this.tree.inodes.find(node)
+    if (slot >= 0 && !this.pending.has(node) && offset >= (this.tree.inodes.size[slot] as number)) return 0
+    this.opens.read(handle)
+    return toBeAsked
+  }
+
+  private readonly write = ({ node }: Request<"write">): Later | Errno => {
+    if (isVirtual(node)) return "EPERM"
+    this.opens.wrote(node)
+    return toBeAsked
+  }
+
+  private readonly statfs = (): Answered<"statfs"> => {
+    const { tree } = this
+    const blockBytes = 4096
+    // A workspace without limits is as large as a number can say without tools taking fright.
+    const bytesMax = tree.bytesMax > 0 ? tree.bytesMax : 2 ** 50 + tree.bytes
+    const entriesMax = tree.entriesMax > 0 ? tree.entriesMax : 2 ** 40
+    const used = tree.inodes.live - 1
+    return {
+      blockBytes,
+      blocks: Math.ceil(bytesMax / blockBytes),
+      blocksFree: Math.max(0, Math.floor((bytesMax - tree.bytes) / blockBytes)),
+      files: entriesMax,
+      filesFree: Math.max(0, entriesMax - used),
+      nameBytesMax: longestName
+    }
+  }
+
+  private readonly getxattr = ({ node, name }: Request<"getxattr">): Answered<"getxattr"> => {
+    const value = this.tree.xattrs.get(node)?.get(name)
+    if (value !== undefined) return Buffer.from(value, "base64")
+    // Lists of access rights are not kept: programs are told so, and go by the mode.
+    return name.startsWith("system.posix_acl_") ? "EOPNOTSUPP" : "ENODATA"
+  }
+
+  private readonly setxattr = ({ node, name }: Request<"setxattr">): Later | Errno => {
+    if (isVirtual(node)) return "EPERM"
+    return name.startsWith("system.") ? "EOPNOTSUPP" : toBeAsked
+  }
+
+  private readonly listxattr = ({ node }: Request<"listxattr">): Answered<"listxattr"> => [
+    ...(this.tree.xattrs.get(node)?.keys() ?? [])
+  ]
+
+  private readonly lseek = ({ node, offset, whence }: Request<"lseek">): Answered<"lseek"> => {
+    if (this.pending.has(node)) return toBeAsked
+    const slot = this.tree.inodes.find(node)
+    if (slot < 0) return "ENOENT"
+    return seek(this.tree, slot, offset, whence)
+  }
+
+  private readonly setlk = ({ node }: Request<"setlk" | "getlk">): Later | Errno =>
+    isVirtual(node) ? "ENOLCK" : toBeAsked
+
+  /** Reads of `.accesslog` want every request; otherwise nothing is done for it. */
+  private logged<Op extends Operation>(handler: (request: Request<Op>, out: Uint8Array) => Answered<Op>) {
+    return (request: Request<Op>, out: Uint8Array): Answered<Op> => {
+      const answer = handler(request, out)
+      if (this.isListening && !isVirtual(request.node))
+        this.tell({ kind: "line", line: line(request as Request, answer) })
+      return answer
+    }
+  }
+
+  /** Changes are not decided here, but what is a matter of the mount alone is. */
+  private changing<Op extends Operation>(handler: (request: Request<Op>, out: Uint8Array) => Answered<Op>) {
+    const { readOnly } = this.start
+    return this.logged<Op>((request, out) => (readOnly ? "EROFS" : handler(request, out)))
+  }
+
+  private readonly making = ({ node, name }: { readonly node: number; readonly name: string }): Later | Errno => {
+    if (virtualIno(node, name) > 0) return "EEXIST"
+    return tooLong(name) ? "ENAMETOOLONG" : toBeAsked
+  }
+
+  get files(): SyncFiles {
+    return {
+      heard: (message) => this.hear(message as ToReplica),
+      forget: () => undefined,
+      lookup: this.logged<"lookup">(this.lookup),
+      getattr: this.logged<"getattr">(this.getattr),
+      readlink: this.logged<"readlink">(this.readlink),
+      open: this.logged<"open">(this.opened),
+      opendir: this.logged<"opendir">(this.opendir),
+      readdir: this.logged<"readdir">(this.readdir),
+      releasedir: this.logged<"releasedir">(this.releasedir),
+      release: this.logged<"release">(this.release),
+      flush: this.logged<"flush">(this.flush),
+      fsync: this.logged<"fsync">(this.fsync),
+      fsyncdir: this.logged<"fsyncdir">(() => undefined),
+      statfs: this.logged<"statfs">(this.statfs),
+      read: this.logged<"read">(this.read),
+      write: this.changing<"write">(this.write),
+      getxattr: this.logged<"getxattr">(this.getxattr),
+      listxattr: this.logged<"listxattr">(this.listxattr),
+      setxattr: this.changing<"setxattr">(this.setxattr),
+      removexattr: this.changing<"removexattr">(() => toBeAsked),
+      setattr: this.changing<"setattr">(({ node }) => (isVirtual(node) ? "EPERM" : toBeAsked)),
+      create: this.changing<"create">(this.making),
+      mkdir: this.changing<"mkdir">(this.making),
+      mknod: this.changing<"mknod">(this.making),
+      symlink: this.changing<"symlink">(this.making),
+      link: this.changing<"link">(this.making),
+      tmpfile: this.changing<"tmpfile">(() => toBeAsked),
+      unlink: this.changing<"unlink">(this.unlink),
+      rmdir: this.changing<"rmdir">(this.unlink),
+      rename: this.changing<"rename">(this.rename),
+      fallocate: this.changing<"fallocate">(() => toBeAsked),
+      copy: this.changing<"copy">(() => toBeAsked),
+      lseek: this.logged<"lseek">(this.lseek),
+      getlk: this.logged<"getlk">(this.setlk),
+      setlk: this.logged<"setlk">(this.setlk),
+      syncfs: this.logged<"syncfs">(() => toBeAsked)
+    }
+  }
+}
+
+const tooLong = (name: string): boolean => name.length > longestName / 4 && bytesOfName(name) > longestName
+
+/** The next byte that is stored, or the next that is not; behind the end there is nothing of either. */
+export const seek = (tree: Tree, slot: number, offset: number, whence: "data" | "hole"): number | Errno => {
+  const size = tree.inodes.size[slot] as number
+  if (offset >= size || offset < 0) return "ENXIO"
+  if (extentsOf(tree, slot).length === 0) return whence === "hole" ? offset : "ENXIO"
+  for (const { at, id, len } of readPlan(tree, slot, { offset, length: size - offset })) {
+    if (at + len <= offset) continue
+    if ((id !== 0) === (whence === "data")) return Math.max(at, offset)
+  }
+  return whence === "hole" ? size : "ENXIO"
+}
+
+const line = (request: Request, answer: unknown): string => {
+  const { op, uid, gid, pid, node } = request
+  const name = "name" in request ? ` ${JSON.stringify(request.name)}` : ""
+  const span = "offset" in request ? ` ${request.offset}${"size" in request ? `+${request.size}` : ""}` : ""
+  const outcome =
+    typeof answer === "string"
+      ? answer
+      : typeof answer === "object" && answer !== null && "later" in answer
+        ? "…"
+        : "ok"
+  return `[uid:${uid},gid:${gid},pid:${pid}] ${op} (${node}${name}${span}): ${outcome}`
+}

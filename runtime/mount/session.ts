@@ -1,0 +1,84 @@
+/** A mount's session: begun before anything is asked, kept alive by heartbeats, and let go of at the end. */
+import { Deferred, Effect, Schema } from "effect"
+import { heartbeatMs } from "../../messages/limits.ts"
+import type { Client } from "../client.ts"
+
+/** The session is not there, or not any more. */
+export class SessionLost extends Schema.TaggedError<SessionLost>()("SessionLost", {
+  session: Schema.String,
+  why: Schema.String
+}) {}
+
+export interface Place {
+  readonly session: string
+  readonly workspace: string
+  readonly host: string
+  readonly directory: string
+}
+
+/** The workspace hears of a session a moment after it was issued. */
+const beginMs = 15_000
+const beginPauseMs = 20
+/** So long a process waits for its first answer; then something is wrong, and it says what. */
+const patienceMs = 10_000
+
+const own = Effect.fnUntraced(function* (client: Client, { session }: Place, name: string, fields: object) {
+  const lost = (why: string) => new SessionLost({ session, why })
+  const asking = { verb: "do", kind: "mount-session", id: session, caller: session, name, patienceMs } as const
+  const answer = yield* client
+    .ask({ ...asking, body: JSON.stringify(fields) })
+    .pipe(Effect.mapError(({ why }) => lost(`${name} was not answered: ${why}`)))
+  if ("ok" in answer) return { over: undefined }
+  if ("refused" in answer) return { over: JSON.stringify(answer.refused) }
+  return yield* lost(JSON.stringify(answer.failed))
+})
+
+/** Whether the workspace knows the session by now. */
+const isBegun = Effect.fnUntraced(function* (client: Client, { session, workspace }: Place) {
+  const asking = { verb: "ask", kind: "workspace", id: workspace, caller: session, name: "StatFs" } as const
+  const answer = yield* client
+    .ask({ ...asking, body: "{}", patienceMs })
+    .pipe(Effect.mapError(({ why }) => new SessionLost({ session, why: `the workspace does not answer: ${why}` })))
+  if ("ok" in answer) return true
+  if ("refused" in answer && answer.refused._tag === "SessionOver") return false
+  return yield* new SessionLost({ session, why: JSON.stringify("refused" in answer ? answer.refused : answer.failed) })
+})
+
+const begun = Effect.fnUntraced(function* (client: Client, place: Place) {
+  for (let pause = beginPauseMs; !(yield* isBegun(client, place)); pause *= 1.5) yield* Effect.sleep(pause)
+})
+
+/** Comes back once the workspace serves the session. `over` completes when it has ended before this scope did. */
+export const attach = Effect.fnUntraced(function* (client: Client, place: Place) {
+  const { session, host, directory } = place
+  yield* begun(client, place).pipe(
+    Effect.timeoutOrElse({
+      duration: beginMs,
+      orElse: () => Effect.fail(new SessionLost({ session, why: "the workspace does not know the session" }))
+    })
+  )
+  const { over } = yield* own(client, place, "Attach", { host, directory })
+  if (over !== undefined) return yield* new SessionLost({ session, why: over })
+  yield* Effect.addFinalizer(() =>
+    own(client, place, "Detach", {}).pipe(
+      Effect.catch((error) => Effect.logWarning("the session could not be detached; it expires by itself", error))
+    )
+  )
+  const ended = yield* Deferred.make<string>()
+  const beat = Effect.gen(function* () {
+    for (;;) {
+      yield* Effect.sleep(heartbeatMs)
+      const beaten = yield* own(client, place, "Heartbeat", {}).pipe(
+        Effect.catch((error) =>
+          Effect.as(Effect.logWarning("the session could not be renewed", error), { over: undefined })
+        )
+      )
+      if (beaten.over === undefined) continue
+      yield* Effect.logError("the session is over: nothing that is written from now on is kept", { why: beaten.over })
+      yield* Deferred.succeed(ended, beaten.over)
+      return
+    }
+  })
+  yield* Effect.forkScoped(beat)
+  return { over: Deferred.await(ended) }
+})

@@ -1,0 +1,130 @@
+/** A mount, put together from its ports: session, replica, data plane and kernel, until the scope closes. */
+import { Clock, Effect, type Scope } from "effect"
+import type { Client } from "../client.ts"
+import type { Commands } from "../files/commands.ts"
+import type { Committed, Data } from "../files/data.ts"
+import { type FollowFailed, follow } from "../follow.ts"
+import type { Bus } from "../ports/bus.ts"
+import { type Mount, type Mounted, type MountOptions, type MountRefused, mountDefaults } from "../ports/mount.ts"
+import { type Asking, clockOf, commandsOf } from "./asking.ts"
+import { asyncFiles, type Files } from "./files.ts"
+import { Own } from "./own.ts"
+import { attach, type Place, type SessionLost } from "./session.ts"
+import type { ReplicaStart } from "./telling.ts"
+import { configText, statsText } from "./texts.ts"
+import { View } from "./view.ts"
+
+/** Long, for what changes is pushed; and short enough that a kernel lets go of what nobody asks for. */
+const cacheMs = 3_600_000
+/** How often it is looked whether something still counts as pending. */
+const sweepMs = 1_000
+
+export interface SidecarOptions {
+  readonly place: Place
+  readonly name: string
+  readonly shards: number
+  readonly readOnly: boolean
+  readonly writeback: boolean
+  readonly allowOther: boolean
+  /** How long the kernel keeps names and attributes; the default is for as long as it likes. */
+  readonly entryMs?: number
+  readonly attrMs?: number
+  /** A process before this one served the same mount. */
+  readonly resumed: boolean
+  /** What `.config` tells besides. */
+  readonly shown: Readonly<Record<string, unknown>>
+}
+
+export interface Ports<E> {
+  readonly bus: Bus["Service"]
+  readonly client: Client
+  readonly mount: Mount["Service"]
+  readonly data: (
+    commands: Commands,
+    onCommitted: (committed: Committed) => void
+  ) => Effect.Effect<Data, E, Scope.Scope>
+}
+
+export interface Sidecar {
+  readonly mounted: Mounted
+  readonly view: View
+  readonly data: Data
+  readonly stats: () => string
+  /** Waits for the end of the session, where that comes first. */
+  readonly over: Effect.Effect<string>
+}
+
+const mountOptions = (options: SidecarOptions): MountOptions => ({
+  ...mountDefaults,
+  source: `artifacts:${options.name}`,
+  readOnly: options.readOnly,
+  writeback: options.writeback,
+  allowOther: options.allowOther,
+  // What changes elsewhere is pushed, so a changed mtime is no reason to read anything again.
+  explicitPages: true
+})
+
+const startOf = (view: View, options: SidecarOptions): ReplicaStart => ({
+  workspace: view.workspace,
+  session: view.session,
+  readOnly: options.readOnly,
+  entryMs: options.entryMs ?? cacheMs,
+  attrMs: options.attrMs ?? cacheMs,
+  bytes: view.bytes,
+  version: view.version,
+  resumed: options.resumed
+})
+
+/** Even numbers: the other thread gives out the odd ones. */
+const handles = (): (() => number) => {
+  let last = 0
+  return () => {
+    last += 2
+    return last
+  }
+}
+
+export const sidecar: <E>(
+  ports: Ports<E>,
+  options: SidecarOptions
+) => Effect.Effect<Sidecar, E | SessionLost | FollowFailed | MountRefused, Scope.Scope> = Effect.fnUntraced(function* (
+  { bus, client, mount, data: dataOf },
+  options
+) {
+  const { place, shards } = options
+  const clock = yield* Clock.Clock
+  const startedAt = clock.currentTimeMillisUnsafe()
+  const { over } = yield* attach(client, place)
+  const view = new View(place.workspace, place.session)
+  const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
+  const followed = yield* follow(bus, client, target, view)
+  const asking: Asking = { client, view, followed, now: yield* clockOf }
+  const data = yield* dataOf(commandsOf(asking), (committed) => view.committed(committed))
+  view.attach(data)
+  const stats = () =>
+    statsText({ view, meters: data.meters, lagMs: followed.lagMs(), upMs: clock.currentTimeMillisUnsafe() - startedAt })
+  const own = new Own({
+    stats,
+    config: () => configText(options),
+    listening: (isOn) => view.tell({ kind: "listening", isOn })
+  })
+  const start = startOf(view, options)
+  const { entryMs, attrMs } = start
+  const files: Files = { ...asking, data, own, entryMs, attrMs, nextHandle: handles() }
+  const mounted = yield* mount.mount({
+    place: place.directory,
+    options: mountOptions(options),
+    sync: { module: new URL("./replica.ts", import.meta.url).href, data: start },
+    files: asyncFiles(files)
+  })
+  view.connect(mounted)
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.andThen(
+        Effect.sleep(sweepMs),
+        Effect.sync(() => view.sweep())
+      )
+    )
+  )
+  return { mounted, view, data, stats, over }
+})

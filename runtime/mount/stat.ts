@@ -1,0 +1,74 @@
+/** An inode as the kernel is shown it: as the tree has it, with what is written and not committed yet on top. */
+
+import { typeBits } from "../../actors/workspace/tree/inodes.ts"
+import type { Tree } from "../../actors/workspace/tree/tree.ts"
+import type { Attributes } from "../../messages/inode.ts"
+import type { Stat } from "../ports/mount.ts"
+import type { Pending } from "./telling.ts"
+
+export const blankStat = (): Stat => ({
+  ino: 0,
+  mode: 0,
+  nlink: 0,
+  uid: 0,
+  gid: 0,
+  rdev: 0,
+  size: 0,
+  used: 0,
+  atimeS: 0,
+  atimeNs: 0,
+  mtimeS: 0,
+  mtimeNs: 0,
+  ctimeS: 0,
+  ctimeNs: 0
+})
+
+/** What a write by anybody but root leaves of a mode: the same as the actor makes of it. */
+const plainMode = (mode: number): number => mode & ~0o4000 & ((mode & 0o2010) === 0o2010 ? ~0o2000 : ~0)
+
+const overlay = (into: Stat, { size, s, ns, plain }: Pending): Stat => {
+  into.size = size
+  into.used = Math.max(into.used, size)
+  into.mtimeS = s
+  into.mtimeNs = ns
+  into.ctimeS = s
+  into.ctimeNs = ns
+  if (plain) into.mode = plainMode(into.mode)
+  return into
+}
+
+/** Fills a record from a slot of the tree. */
+export const fillStat = (into: Stat, tree: Tree, slot: number, pending: Pending | undefined): Stat => {
+  const { inodes } = tree
+  const mode = inodes.mode[slot] as number
+  const ino = inodes.ino[slot] as number
+  into.ino = ino
+  into.mode = mode
+  into.nlink = inodes.nlink[slot] as number
+  into.uid = inodes.uid[slot] as number
+  into.gid = inodes.gid[slot] as number
+  const isDevice = (mode & 0o170000) === typeBits.character || (mode & 0o170000) === typeBits.block
+  into.rdev = isDevice ? (tree.rdevs.get(ino) ?? 0) : 0
+  into.size = inodes.size[slot] as number
+  into.used = inodes.used[slot] as number
+  into.atimeS = inodes.atime[slot] as number
+  into.atimeNs = inodes.atimeNs[slot] as number
+  into.mtimeS = inodes.mtime[slot] as number
+  into.mtimeNs = inodes.mtimeNs[slot] as number
+  into.ctimeS = inodes.ctime[slot] as number
+  into.ctimeNs = inodes.ctimeNs[slot] as number
+  return pending === undefined ? into : overlay(into, pending)
+}
+
+/** The same from what the actor answered. */
+export const statOf = (given: Attributes, pending?: Pending): Stat => {
+  const { ino, nlink, uid, gid, rdev, size, used } = given
+  const into: Stat = {
+    ...{ ino, nlink, uid, gid, rdev, size, used },
+    mode: typeBits[given.type] | given.mode,
+    ...{ atimeS: given.atime[0], atimeNs: given.atime[1] },
+    ...{ mtimeS: given.mtime[0], mtimeNs: given.mtime[1] },
+    ...{ ctimeS: given.ctime[0], ctimeNs: given.ctime[1] }
+  }
+  return pending === undefined ? into : overlay(into, pending)
+}

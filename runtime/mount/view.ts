@@ -1,0 +1,176 @@
+/** The replica on the main thread: it folds what the actor committed, tells the other thread, and then the kernel. */
+
+import { evolve } from "../../actors/workspace/evolve/evolve.ts"
+import { load } from "../../actors/workspace/snapshot/load.ts"
+import { initial, type Tree } from "../../actors/workspace/tree/tree.ts"
+import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
+import type { Committed, Data } from "../files/data.ts"
+import type { Fold, Published } from "../follow.ts"
+import type { Invalidation, Mounted } from "../ports/mount.ts"
+import { differences, foreign, own } from "./invalidate.ts"
+import type { Pending, ToReplica } from "./telling.ts"
+
+/** What a mount does with what it is told; before it is there, this waits. */
+type Outlet = Pick<Mounted, "tell" | "invalidate">
+
+type Told = { readonly tell: ToReplica } | { readonly invalidate: ReadonlyArray<Invalidation> }
+
+/** What of a file is gone with these events for good. */
+const inosOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
+  if (event._tag === "Reaped") return event.inos
+  return "ino" in event ? [event.ino] : []
+}
+
+export class View implements Fold {
+  readonly session: string
+  readonly workspace: string
+  tree: Tree
+  version = 0
+  isLive = true
+  bytes: Uint8Array = new Uint8Array(0)
+  readonly pending = new Map<number, Pending>()
+  private readonly settling = new Map<number, number>()
+  private data: Data | undefined
+  private outlet: Outlet | undefined
+  private early: Array<Told> = []
+  private readonly granted = new Map<number, () => void>()
+  private readonly tickets = new Set<number>()
+  entries = 0
+  invalidations = 0
+
+  constructor(workspace: string, session: string) {
+    this.workspace = workspace
+    this.session = session
+    this.tree = initial(workspace)
+  }
+
+  /** What was told since the state was loaded follows, in its order. */
+  connect(outlet: Outlet): void {
+    this.outlet = outlet
+    this.bytes = new Uint8Array(0)
+    for (const told of this.early) {
+      if ("tell" in told) outlet.tell(told.tell)
+      else outlet.invalidate(told.invalidate)
+    }
+    this.early = []
+  }
+
+  attach(data: Data): void {
+    this.data = data
+  }
+
+  tell(message: ToReplica): void {
+    if (this.outlet === undefined) this.early.push({ tell: message })
+    else this.outlet.tell(message)
+  }
+
+  invalidate(invalidations: ReadonlyArray<Invalidation>): void {
+    if (invalidations.length === 0) return
+    this.invalidations += invalidations.length
+    if (this.outlet === undefined) this.early.push({ invalidate: invalidations })
+    else this.outlet.invalidate(invalidations)
+  }
+
+  load(bytes: Uint8Array, version: number): void {
+    const old = this.tree
+    const isFirst = this.version === 0 && this.entries === 0
+    this.tree = load(bytes, this.workspace)
+    this.version = version
+    if (this.outlet === undefined) {
+      this.bytes = bytes
+      this.early = []
+      return
+    }
+    this.tell({ kind: "state", bytes, version })
+    if (!isFirst) this.invalidate([...differences(old, this.tree)])
+  }
+
+  apply(entries: ReadonlyArray<Published>): void {
+    const invalidations: Array<Invalidation> = []
+    const touched: Array<number> = []
+    for (const { caller, at, events } of entries) {
+      for (const event of events as ReadonlyArray<WorkspaceEvent>) {
+        invalidations.push(...(caller === this.session ? own(event) : foreign(this.tree, event)))
+        evolve(this.tree, event, at)
+        touched.push(...inosOf(event))
+        if (event._tag === "Locked" && event.ticket !== undefined && event.session === this.session)
+          this.grant(event.ticket)
+      }
+    }
+    this.version = entries.at(-1)?.version ?? this.version
+    this.entries += entries.length
+    this.tell({
+      kind: "entries",
+      entries: entries.map(({ version, at, events }) => ({ version, at, events: events as never }))
+    })
+    for (const ino of touched) this.renew(ino)
+    for (const [ino, version] of this.settling) if (version <= this.version) this.settle(ino)
+    this.invalidate(invalidations)
+  }
+
+  live(isLive: boolean): void {
+    this.isLive = isLive
+    this.tell({ kind: "live", isLive })
+  }
+
+  /** What is written here lies over what anybody commits; a file that is gone for good needs none of it. */
+  private renew(ino: number): void {
+    const { data } = this
+    if (data === undefined || (!this.pending.has(ino) && !data.isDirty(ino))) return
+    const slot = this.tree.inodes.find(ino)
+    if (slot < 0) {
+      data.discard(ino)
+      this.forget(ino)
+      return
+    }
+    const before = this.pending.get(ino)
+    if (before === undefined) return
+    this.pend({ ...before, size: data.sizeOf(ino, this.tree.inodes.size[slot] as number) })
+  }
+
+  pend(pending: Pending): void {
+    this.pending.set(pending.ino, pending)
+    this.tell({ kind: "pending", pending })
+  }
+
+  private forget(ino: number): void {
+    this.settling.delete(ino)
+    if (this.pending.delete(ino)) this.tell({ kind: "settled", ino })
+  }
+
+  /** Nothing is pending any more, once the replica shows what was committed. */
+  settle(ino: number): void {
+    if (this.data?.isDirty(ino) === true) return
+    if ((this.settling.get(ino) ?? 0) > this.version) return
+    this.forget(ino)
+  }
+
+  committed({ ino, version, moved }: Committed): void {
+    this.settling.set(ino, version)
+    // The kernel has these pages where it believed them to be.
+    if (moved !== undefined && moved.offset !== moved.believed)
+      this.invalidate([{ kind: "inode", ino, offset: 0, length: 0 }])
+    this.settle(ino)
+  }
+
+  /** Looks again at what is said to be pending: between a commit and its being heard the order is free. */
+  sweep(): void {
+    for (const ino of this.pending.keys()) this.settle(ino)
+  }
+
+  private grant(ticket: number): void {
+    const wake = this.granted.get(ticket)
+    if (wake === undefined) this.tickets.add(ticket)
+    else wake()
+  }
+
+  /** Calls back when the lock with this ticket is held; it may be already. Gives how to stop waiting. */
+  whenGranted(ticket: number, wake: () => void): () => void {
+    if (this.tickets.delete(ticket)) wake()
+    else this.granted.set(ticket, wake)
+    return () => {
+      this.granted.delete(ticket)
+      this.tickets.delete(ticket)
+    }
+  }
+}
