@@ -14,7 +14,7 @@ import {
   type Read,
   Unavailable
 } from "../../runtime/ports/journal.ts"
-import { accepted, parse, patiently, whyOf } from "./api.ts"
+import { accepted, parse, patiently, steadfast, whyOf } from "./api.ts"
 import { Line } from "./line.ts"
 import { Replay } from "./replay.ts"
 import { objectionsTo, syncPolicyOf } from "./server.ts"
@@ -161,7 +161,7 @@ const opened = (options: Options): Effect.Effect<Logs, Unavailable, import("effe
     const servers = String(options.connection.servers ?? "nats")
     const connecting = Effect.tryPromise({
       catch: (error) => new Unavailable({ log: servers, why: whyOf(error) }),
-      try: () => connect({ maxReconnectAttempts: -1, reconnectTimeWait: 100, ...options.connection })
+      try: () => connect({ ...steadfast, ...options.connection })
     })
     const logs = yield* Effect.acquireRelease(
       Effect.map(connecting, (connection) => new Logs(connection, options)),

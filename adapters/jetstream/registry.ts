@@ -3,7 +3,19 @@ import { headers, type NatsConnection, nuid } from "@nats-io/nats-core"
 import { connect, type NodeConnectionOptions } from "@nats-io/transport-node"
 import { Effect, Layer, type Scope } from "effect"
 import { type Record, Registry, RegistryConflict, RegistryDown } from "../../runtime/ports/registry.ts"
-import { accepted, ask, errors, parse, patiently, pause, Refusal, Unfit, whyOf, wrongSequenceForNow } from "./api.ts"
+import {
+  accepted,
+  ask,
+  errors,
+  parse,
+  patiently,
+  pause,
+  Refusal,
+  steadfast,
+  Unfit,
+  whyOf,
+  wrongSequenceForNow
+} from "./api.ts"
 
 export interface Options {
   readonly connection: NodeConnectionOptions
@@ -156,8 +168,7 @@ const opened = (options: Options): Effect.Effect<Bucket, RegistryDown, Scope.Sco
   Effect.acquireRelease(
     Effect.tryPromise({
       catch: (error) => new RegistryDown({ why: whyOf(error) }),
-      try: async () =>
-        new Bucket(await connect({ maxReconnectAttempts: -1, reconnectTimeWait: 100, ...options.connection }), options)
+      try: async () => new Bucket(await connect({ ...steadfast, ...options.connection }), options)
     }),
     (bucket) => Effect.promise(() => bucket.connection.close())
   )

@@ -21,12 +21,16 @@ export interface ConnectOptions {
   readonly inboxPrefix?: string
 }
 
-const connectTimeoutMs = 5_000
+/**
+ * A server that dies between its greeting and its consent is not noticed by the client before this is over, and meanwhile
+ * it tries no other one.
+ */
+const connectTimeoutMs = 2_000
 // At once when the server merely restarted; spread out, so that a thousand clients do not come back in one moment.
 const reconnectWaitMs = 200
 const reconnectJitterMs = 300
-/** A server that is gone without a word is noticed within twice this. */
-const pingIntervalMs = 15_000
+/** A server that is gone without a word is noticed within three times this. */
+const pingIntervalMs = 5_000
 /** What waits to be sent may take so long to leave when the scope closes; then it is given up. */
 const drainMs = 1_000
 
