@@ -1,4 +1,4 @@
-/** Locks on files: flock's, on the whole file, and POSIX's, on ranges. Both are advisory, queued and fenced by a token. */
+/** Locks on files: flock's on the whole file, POSIX's on ranges. Both are advisory, queued and fenced by a token. */
 import { Schema } from "effect"
 import { Ino } from "./inode.ts"
 
@@ -30,7 +30,7 @@ export const Lock = Schema.Struct({
   pid: Schema.Natural,
   type: LockType,
   ...Range,
-  /** Grows with every grant of the workspace: of two holders the later one has the larger. A waiter has its ticket here. */
+  /** Grows with every grant: of two holders the later one has the larger. A waiter has its ticket here. */
   token: Schema.Natural
 })
 export type Lock = typeof Lock.Type

@@ -28,12 +28,12 @@ export const Placement = Schema.Struct({
   chunk: Schema.Natural,
   pos: withinChunk,
   ...used,
-  /** The chunk that its blocks are named after, where that is another one: an append cannot know its place beforehand. */
+  /** The chunk that its blocks are named after, where that is another: an append does not know its place beforehand. */
   keyChunk: Schema.optionalKey(Schema.Natural)
 })
 export type Placement = typeof Placement.Type
 
-/** A part of a slice whose place the actor finds: at the end of the file. `chunk` names its blocks, in one of the layouts. */
+/** A part of a slice that goes to the end of the file. `chunk` only names its blocks, in one of the layouts. */
 export const Appendage = Schema.Struct({ chunk: Schema.Natural, ...used })
 export type Appendage = typeof Appendage.Type
 

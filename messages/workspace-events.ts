@@ -5,11 +5,11 @@ import { ActorId } from "./ids.ts"
 import { Id, Ino, InodeType, Mode, Name, Time } from "./inode.ts"
 import { LockPlace, LockType, Range } from "./lock.ts"
 import { MountMode } from "./mount-session.ts"
-import { Placement } from "./slices.ts"
+import { Placement, reserveSlicesMax } from "./slices.ts"
 
 const Ticket = Schema.Natural
 
-/** The entry that makes slices unreachable: the queue of garbage keeps it, so that a pin of an earlier one holds them. */
+/** The entry that makes slices unreachable: garbage keeps it, so that a pin of an earlier one holds them. */
 const version = Schema.Natural
 
 /** A file without a name lives on while it is held open; others may still say so up to `until`, in milliseconds. */
@@ -121,7 +121,11 @@ export const WorkspaceEvent = Schema.TaggedUnion({
   },
   Unlocked: { ...LockPlace, session: Schema.String, ...Range },
   LockCancelled: { ...LockPlace, session: Schema.String, ticket: Ticket },
-  SlicesReserved: { holder: Schema.String, first: Schema.Natural, count: Schema.Natural },
+  SlicesReserved: {
+    holder: Schema.String,
+    first: Schema.Natural,
+    count: Schema.Natural.check(Schema.isBetween({ minimum: 1, maximum: reserveSlicesMax }))
+  },
   /** The garbage with these sequences is out of the store and of the queue. */
   Collected: { sequences: Schema.Array(Schema.Natural) }
 })

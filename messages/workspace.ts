@@ -19,7 +19,7 @@ const version = Schema.Natural
 const Done = Schema.Struct({ version })
 const Changed = Schema.Struct({ attributes: Attributes, version })
 
-/** What went out of reach by its last name; absent while it has others. Whether its sidecar has it open decides its end. */
+/** What lost a name, and how many it has left. */
 const Removed = Schema.Struct({ ino: Ino, nlink: Schema.Natural, version })
 
 const page = { limit: Schema.optionalKey(Schema.Natural) }
@@ -140,7 +140,7 @@ export const workspace = protocol({
       reply: Changed
     },
     RemoveXattr: { input: Schema.Struct({ ino: Ino, name: Name, ...change }), reply: Changed },
-    /** Only a file that lost its last name needs it: a session that has it open says so, and it stays until `Release`. */
+    /** For a file that lost its last name: a session that has it open says so, and it stays until `Release`. */
     Open: { input: Schema.Struct({ ino: Ino }), reply: Changed },
     Release: { input: Schema.Struct({ ino: Ino }), reply: Done },
     /** Not granted: without `wait` EAGAIN, else its ticket; the event `Locked` with that ticket says when it is. */
@@ -195,7 +195,7 @@ export const workspace = protocol({
     /** The value in base64. */
     Xattr: { input: Schema.Struct({ ino: Ino, name: Name }), reply: Schema.Struct({ value: Schema.String }) },
     ListXattr: { input: Schema.Struct({ ino: Ino }), reply: Schema.Struct({ names: Schema.Array(Name) }) },
-    /** Parts in the order of the file without gaps, to the end of the range or of the file; `more` when there are too many. */
+    /** Parts in the file's order without gaps, to the end of the range or of the file; `more` when they are too many. */
     ReadPlan: {
       input: Schema.Struct({ ino: Ino, ...range }),
       reply: Schema.Struct({ size: Schema.Natural, parts: Schema.Array(Part), more: Schema.Boolean, version })

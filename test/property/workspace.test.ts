@@ -1,4 +1,5 @@
 /** Random changes of a workspace, held against a naive model: names, bytes, counts, times, and what becomes garbage. */
+import { Arbitrary, Effect } from "effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { load } from "../../actors/workspace/snapshot/load.ts"
@@ -6,6 +7,8 @@ import { save } from "../../actors/workspace/snapshot/save.ts"
 import { initial } from "../../actors/workspace/tree/tree.ts"
 import { workspaceDecider } from "../../actors/workspace/workspace.ts"
 import { chunkBytes, type Part } from "../../messages/slices.ts"
+import { workspace } from "../../messages/workspace.ts"
+import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import { Desk, digestsOf, root } from "../unit/workspace.ts"
 import { dump } from "./workspace.dump.ts"
 import { byteOf, Model, type Node, type Time } from "./workspace.model.ts"
@@ -320,7 +323,27 @@ class Run {
   }
 }
 
+const anyEvent = Arbitrary.schema(workspace.event)
+
 describe("a workspace", () => {
+  it("folds whatever an event may say, without a throw and the same again", { timeout: 60_000 }, async () => {
+    const events = await Effect.runPromise(Arbitrary.sampleEffect(anyEvent, { count: 3000 }))
+    /** Numbers made small, so that events meet. */
+    const near = (value: unknown): unknown => {
+      if (typeof value === "number") return value > 40 ? value % 7 : value
+      if (Array.isArray(value)) return value.map(near)
+      if (typeof value !== "object" || value === null) return value
+      return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, near(each)]))
+    }
+    const small = events.map((event) => near(event) as WorkspaceEvent)
+    for (const list of [events, small]) {
+      const fold = () => list.reduce((tree, event, at) => workspaceDecider.evolve(tree, event, at), initial("acme_1"))
+      const tree = fold()
+      expect(dump(fold())).toEqual(dump(tree))
+      expect(dump(load(save(tree), "acme_1"))).toEqual(dump(tree))
+    }
+  })
+
   it("does as a naive model of it; its events and its snapshots say all of it", { timeout: 60_000 }, () => {
     const counts = new Map<string, number>()
     fc.assert(

@@ -5,16 +5,24 @@ import { extentsOf } from "../tree/read.ts"
 import { directoryOf, type Tree } from "../tree/tree.ts"
 import type { Columns } from "./arrow.ts"
 
-export type TableName = "inodes" | "names" | "targets" | "slices" | "extents" | "xattrs" | "garbage"
+export type TableName =
+  | "inodes"
+  | "directories"
+  | "devices"
+  | "names"
+  | "targets"
+  | "slices"
+  | "digests"
+  | "homes"
+  | "extents"
+  | "xattrs"
+  | "garbage"
 
 export interface Captured {
   readonly tables: Readonly<Record<TableName, Columns>>
   /** What is no table, and small: limits, counters, sessions, locks. */
   readonly rest: Rest
 }
-
-/** Names that are not UTF-8, which Arrow's strings cannot hold: by table, row and the name itself. */
-export type IllFormed = ReadonlyArray<readonly [TableName, number, string]>
 
 export interface Rest {
   readonly layout: Tree["layout"]
@@ -32,7 +40,6 @@ export interface Rest {
   readonly locks: ReadonlyArray<readonly [string, unknown]>
   /** Holder, first id, count, and in base64 the bits of those that were used. */
   readonly reservations: ReadonlyArray<readonly [string, number, number, string]>
-  readonly illFormed: IllFormed
 }
 
 const int64 = (values: Float64Array | ReadonlyArray<number>) => ({
@@ -43,30 +50,29 @@ const uint32 = (values: Uint32Array | ReadonlyArray<number>) => ({
   type: "uint32" as const,
   values: values instanceof Uint32Array ? values : Uint32Array.from(values)
 })
-const utf8 = (values: ReadonlyArray<string>) => ({ type: "utf8" as const, values })
+const utf8 = (values: ReadonlyArray<string>) => ({
+  type: "utf8" as const,
+  values: { length: values.length, at: (row: number) => values[row] }
+})
 
 export const capture = (tree: Tree): Captured => {
   const living = livingSlots(tree)
-  const ill: Array<readonly [TableName, number, string]> = []
-  const text = (table: TableName, values: ReadonlyArray<string>) => {
-    for (const [row, value] of values.entries()) if (!value.isWellFormed()) ill.push([table, row, value])
-    return utf8(values)
-  }
-  const targets = targetsOf(tree, living)
   const rows = new Uint32Array(tree.slices.top)
   const tables = {
     inodes: inodeColumns(tree, living),
-    names: namesOf(tree, living, text),
-    targets: { ino: int64(targets.inos), target: text("targets", targets.targets) },
+    directories: directoriesOf(tree, living),
+    devices: { ino: int64([...tree.rdevs.keys()]), rdev: int64([...tree.rdevs.values()]) },
+    names: namesOf(tree, living),
+    targets: targetsOf(tree, living),
     slices: slicesOf(tree, rows),
+    digests: digestsOf(tree),
+    homes: homesOf(tree),
     extents: extentsTable(tree, living, rows),
-    xattrs: xattrsOf(tree, text),
+    xattrs: xattrsOf(tree),
     garbage: garbageOf(tree)
   }
-  return { tables, rest: restOf(tree, ill) }
+  return { tables, rest: restOf(tree) }
 }
-
-type Text = (table: TableName, values: ReadonlyArray<string>) => ReturnType<typeof utf8>
 
 const livingSlots = ({ inodes }: Tree): Uint32Array => {
   const living = new Uint32Array(inodes.live)
@@ -83,18 +89,6 @@ const inodeColumns = (tree: Tree, living: Uint32Array): Columns => {
   }
   const long = (column: Float64Array) => int64(pick<Float64Array>(column, new Float64Array(living.length)))
   const short = (column: Uint32Array) => uint32(pick<Uint32Array>(column, new Uint32Array(living.length)))
-  const parent = new Float64Array(living.length)
-  const cursor = new Float64Array(living.length)
-  const rdev = new Float64Array(living.length)
-  for (let row = 0; row < living.length; row++) {
-    const list = directoryOf(tree, living[row] as number)
-    if (list === undefined) continue
-    parent[row] = list.parent
-    cursor[row] = list.cursor
-  }
-  if (tree.rdevs.size > 0)
-    for (let row = 0; row < living.length; row++)
-      rdev[row] = tree.rdevs.get(inodes.ino[living[row] as number] as number) ?? 0
   return {
     ino: long(inodes.ino),
     mode: { type: "uint16", values: pick<Uint16Array>(inodes.mode, new Uint16Array(living.length)) },
@@ -108,16 +102,27 @@ const inodeColumns = (tree: Tree, living: Uint32Array): Columns => {
     ctime: long(inodes.ctime),
     atime_ns: short(inodes.atimeNs),
     mtime_ns: short(inodes.mtimeNs),
-    ctime_ns: short(inodes.ctimeNs),
-    rdev: int64(rdev),
-    /** A directory's parent and the cursor of its next name; 0 for others. */
-    parent: int64(parent),
-    next_cursor: int64(cursor)
+    ctime_ns: short(inodes.ctimeNs)
   }
 }
 
+/** A directory's parent and the cursor of its next name. */
+const directoriesOf = (tree: Tree, living: Uint32Array): Columns => {
+  const inos: Array<number> = []
+  const parents: Array<number> = []
+  const cursors: Array<number> = []
+  for (const slot of living) {
+    const list = directoryOf(tree, slot)
+    if (list === undefined) continue
+    inos.push(tree.inodes.ino[slot] as number)
+    parents.push(list.parent)
+    cursors.push(list.cursor)
+  }
+  return { ino: int64(inos), parent: int64(parents), next_cursor: int64(cursors) }
+}
+
 /** Directory by directory, in the order of their cursors. */
-const namesOf = (tree: Tree, living: Uint32Array, text: Text): Columns => {
+const namesOf = (tree: Tree, living: Uint32Array): Columns => {
   const { inodes, names } = tree
   const parent = new Float64Array(names.live)
   const ino = new Float64Array(names.live)
@@ -134,10 +139,10 @@ const namesOf = (tree: Tree, living: Uint32Array, text: Text): Columns => {
       name.push(names.name[entry] as string)
     }
   }
-  return { parent: int64(parent), name: text("names", name), ino: int64(ino), cursor: int64(cursor) }
+  return { parent: int64(parent), name: utf8(name), ino: int64(ino), cursor: int64(cursor) }
 }
 
-const targetsOf = (tree: Tree, living: Uint32Array) => {
+const targetsOf = (tree: Tree, living: Uint32Array): Columns => {
   const inos: Array<number> = []
   const targets: Array<string> = []
   for (const slot of living) {
@@ -146,7 +151,7 @@ const targetsOf = (tree: Tree, living: Uint32Array) => {
     inos.push(tree.inodes.ino[slot] as number)
     targets.push(body)
   }
-  return { inos, targets }
+  return { ino: int64(inos), target: utf8(targets) }
 }
 
 /** Fills `rows` with the row of each slot. */
@@ -154,28 +159,35 @@ const slicesOf = ({ slices }: Tree, rows: Uint32Array): Columns => {
   const id = new Float64Array(slices.live)
   const size = new Uint32Array(slices.live)
   const uses = new Uint32Array(slices.live)
-  const homeIno = new Float64Array(slices.live)
-  const homeChunk = new Float64Array(slices.live)
-  const digests: Array<string> = []
+  const high = new Uint32Array(slices.live)
+  const low = new Uint32Array(slices.live)
+  let count = 0
   for (let slot = 0; slot < slices.top; slot++) {
     if (slices.id[slot] === 0) continue
-    const row = digests.length
+    const row = count++
     rows[slot] = row
     id[row] = slices.id[slot] as number
     size[row] = slices.size[slot] as number
     uses[row] = slices.uses[slot] as number
-    const home = slices.home.get(slot)
-    homeIno[row] = home?.ino ?? 0
-    homeChunk[row] = home?.chunk ?? 0
-    digests.push(slices.digestsOf(slot))
+    high[row] = slices.digestHigh[slot] as number
+    low[row] = slices.digestLow[slot] as number
   }
+  const digest = { type: "uint64" as const, values: { length: count, high, low } }
+  return { id: int64(id), size: uint32(size), uses: uint32(uses), digest }
+}
+
+/** The digests of slices that have not just one block, whose digest stands with them. */
+const digestsOf = ({ slices }: Tree): Columns => ({
+  slice: int64([...slices.digests.keys()].map((slot) => slices.id[slot] as number)),
+  digests: utf8([...slices.digests.values()])
+})
+
+const homesOf = ({ slices }: Tree): Columns => {
+  const homes = [...slices.home.values()]
   return {
-    id: int64(id),
-    size: uint32(size),
-    uses: uint32(uses),
-    digests: utf8(digests),
-    home_ino: int64(homeIno),
-    home_chunk: int64(homeChunk)
+    slice: int64([...slices.home.keys()].map((slot) => slices.id[slot] as number)),
+    ino: int64(homes.map((home) => home.ino)),
+    chunk: int64(homes.map((home) => home.chunk))
   }
 }
 
@@ -217,7 +229,7 @@ const extentsTable = (tree: Tree, living: Uint32Array, rows: Uint32Array): Colum
   }
 }
 
-const xattrsOf = (tree: Tree, text: Text): Columns => {
+const xattrsOf = (tree: Tree): Columns => {
   const inos: Array<number> = []
   const names: Array<string> = []
   const values: Array<string> = []
@@ -228,7 +240,7 @@ const xattrsOf = (tree: Tree, text: Text): Columns => {
       values.push(value)
     }
   }
-  return { ino: int64(inos), name: text("xattrs", names), value: utf8(values) }
+  return { ino: int64(inos), name: utf8(names), value: utf8(values) }
 }
 
 const garbageOf = ({ garbage }: Tree): Columns => {
@@ -245,7 +257,7 @@ const garbageOf = ({ garbage }: Tree): Columns => {
   }
 }
 
-const restOf = (tree: Tree, illFormed: IllFormed): Rest => ({
+const restOf = (tree: Tree): Rest => ({
   layout: tree.layout,
   bytesMax: tree.bytesMax,
   entriesMax: tree.entriesMax,
@@ -266,6 +278,5 @@ const restOf = (tree: Tree, illFormed: IllFormed): Rest => ({
     first,
     count,
     Buffer.from(used).toString("base64")
-  ]),
-  illFormed
+  ])
 })

@@ -1,13 +1,13 @@
 /** A tree from the bytes that it was saved as. */
-import { isDirectory } from "../tree/inodes.ts"
 import type { Locks } from "../tree/locks.ts"
 import { bare, directoryOf, newDirectory, type Tree } from "../tree/tree.ts"
 import { type Batch, decode } from "./arrow.ts"
 import type { Rest, TableName } from "./capture.ts"
-import { alignment, type Head } from "./save.ts"
+import { alignment, type Head, type IllFormed } from "./save.ts"
 
 export interface Opened {
   readonly rest: Rest
+  readonly illFormed: ReadonlyArray<IllFormed>
   readonly tables: ReadonlyMap<TableName, Uint8Array>
 }
 
@@ -24,23 +24,25 @@ export const open = (bytes: Uint8Array): Opened => {
     tables.set(name, isAligned ? bytes.subarray(at, at + size) : Uint8Array.from(bytes.subarray(at, at + size)))
     at += size
   }
-  return { rest: head.rest, tables }
+  return { rest: head.rest, illFormed: head.illFormed, tables }
 }
 
 export const load = (bytes: Uint8Array, id: string): Tree => {
-  const { rest, tables } = open(bytes)
+  const { rest, illFormed, tables } = open(bytes)
   const tree = bare(id)
   const batches = (name: TableName): ReadonlyArray<Batch> => {
     const table = tables.get(name)
     if (table === undefined) throw new Error(`the snapshot lacks the table ${name}`)
     return decode(table)
   }
-  const texts = textsOf(rest)
+  const texts = textsOf(illFormed)
   loadRest(tree, rest)
   loadInodes(tree, batches("inodes"))
+  loadSpecial(tree, batches("directories"), batches("devices"))
   loadNames(tree, batches("names"), texts("names"))
   loadTargets(tree, batches("targets"), texts("targets"))
   loadSlices(tree, batches("slices"))
+  loadFew(tree, batches("digests"), batches("homes"))
   loadExtents(tree, batches("extents"))
   loadXattrs(tree, batches("xattrs"), texts("xattrs"))
   loadGarbage(tree, batches("garbage"), rest.nextGarbage)
@@ -51,9 +53,9 @@ export const load = (bytes: Uint8Array, id: string): Tree => {
 type Texts = ReadonlyMap<number, string>
 
 const textsOf =
-  ({ illFormed }: Rest) =>
+  (illFormed: ReadonlyArray<IllFormed>) =>
   (table: TableName): Texts =>
-    new Map(illFormed.filter(([name]) => name === table).map(([, row, text]) => [row, text]))
+    new Map(illFormed.filter(([name]) => name === table).map(([, , row, text]) => [row, text]))
 
 const loadRest = (tree: Tree, rest: Rest): void => {
   tree.layout = rest.layout
@@ -92,24 +94,24 @@ const loadInodes = (tree: Tree, batches: ReadonlyArray<Batch>): void => {
     inodes.atimeNs.set(batch.numbers("atime_ns"), first)
     inodes.mtimeNs.set(batch.numbers("mtime_ns"), first)
     inodes.ctimeNs.set(batch.numbers("ctime_ns"), first)
-    loadSpecial(tree, batch, first)
   }
 }
 
-const loadSpecial = (tree: Tree, batch: Batch, first: number): void => {
+const loadSpecial = (tree: Tree, directories: ReadonlyArray<Batch>, devices: ReadonlyArray<Batch>): void => {
   const { inodes } = tree
-  const rdev = batch.numbers("rdev")
-  const parent = batch.numbers("parent")
-  const cursor = batch.numbers("next_cursor")
-  const types = inodes.mode
-  for (let row = 0; row < batch.rows; row++) {
-    const slot = first + row
-    tree.bytes += inodes.used[slot] as number
-    const type = (types[slot] as number) & 0o170000
-    if (type === 0o020000 || type === 0o060000) tree.rdevs.set(inodes.ino[slot] as number, rdev[row] as number)
-    if (!isDirectory(types[slot] as number)) continue
-    inodes.body[slot] = { ...newDirectory(parent[row] as number), cursor: cursor[row] as number }
+  for (const batch of directories) {
+    const [ino, parent, cursor] = [batch.numbers("ino"), batch.numbers("parent"), batch.numbers("next_cursor")]
+    for (let row = 0; row < batch.rows; row++)
+      inodes.body[inodes.find(ino[row] as number)] = {
+        ...newDirectory(parent[row] as number),
+        cursor: cursor[row] as number
+      }
   }
+  for (const batch of devices) {
+    const [ino, rdev] = [batch.numbers("ino"), batch.numbers("rdev")]
+    for (let row = 0; row < batch.rows; row++) tree.rdevs.set(ino[row] as number, rdev[row] as number)
+  }
+  for (let slot = 0; slot < inodes.top; slot++) tree.bytes += inodes.used[slot] as number
 }
 
 const loadNames = (tree: Tree, batches: ReadonlyArray<Batch>, texts: Texts): void => {
@@ -153,15 +155,30 @@ const loadSlices = (tree: Tree, batches: ReadonlyArray<Batch>): void => {
   const { slices } = tree
   slices.reserve(total(batches))
   for (const batch of batches) {
-    const ids = batch.numbers("id")
-    const sizes = batch.numbers("size")
-    const digestsAt = batch.strings("digests")
-    const homeIno = batch.numbers("home_ino")
-    const homeChunk = batch.numbers("home_chunk")
+    const [ids, sizes, digests] = [batch.numbers("id"), batch.numbers("size"), batch.halves("digest")]
     for (let row = 0; row < batch.rows; row++) {
-      const slot = slices.add({ id: ids[row] as number, size: sizes[row] as number, digests: digestsAt(row) })
-      if (homeIno[row] !== 0) slices.home.set(slot, { ino: homeIno[row] as number, chunk: homeChunk[row] as number })
+      const slot = slices.add({ id: ids[row] as number, size: sizes[row] as number })
+      slices.digestLow[slot] = digests[2 * row] as number
+      slices.digestHigh[slot] = digests[2 * row + 1] as number
     }
+  }
+}
+
+/** What few slices have, by their ids. */
+const loadFew = (tree: Tree, digests: ReadonlyArray<Batch>, homes: ReadonlyArray<Batch>): void => {
+  const { slices } = tree
+  if (total(digests) + total(homes) === 0) return
+  const slots = new Map<number, number>()
+  for (let slot = 0; slot < slices.top; slot++) slots.set(slices.id[slot] as number, slot)
+  const slotOf = (id: number | undefined): number => slots.get(id ?? 0) ?? -1
+  for (const batch of digests) {
+    const [ids, textAt] = [batch.numbers("slice"), batch.strings("digests")]
+    for (let row = 0; row < batch.rows; row++) slices.digests.set(slotOf(ids[row]), textAt(row))
+  }
+  for (const batch of homes) {
+    const [ids, inos, chunks] = [batch.numbers("slice"), batch.numbers("ino"), batch.numbers("chunk")]
+    for (let row = 0; row < batch.rows; row++)
+      slices.home.set(slotOf(ids[row]), { ino: inos[row] as number, chunk: chunks[row] as number })
   }
 }
 

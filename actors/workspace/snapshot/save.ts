@@ -6,9 +6,13 @@ import type { Tree } from "../tree/tree.ts"
 import { encode } from "./arrow.ts"
 import { capture, type Rest, type TableName } from "./capture.ts"
 
+/** What Arrow's strings cannot hold, as JSON can: table, column, row and the text. */
+export type IllFormed = readonly [TableName, string, number, string]
+
 export interface Head {
   readonly tables: ReadonlyArray<readonly [TableName, number]>
   readonly rest: Rest
+  readonly illFormed: ReadonlyArray<IllFormed>
 }
 
 /** Arrow reads its buffers in place where they are aligned so. */
@@ -18,9 +22,13 @@ export const alignment = 8
 export function* saving(tree: Tree): Generator<void, Uint8Array> {
   const { tables, rest } = capture(tree)
   yield
+  const illFormed: Array<IllFormed> = []
   const streams: Array<readonly [TableName, Uint8Array]> = []
-  for (const [name, columns] of Object.entries(tables)) streams.push([name as TableName, yield* encode(columns)])
-  const head: Head = { tables: streams.map(([name, stream]) => [name, stream.length]), rest }
+  for (const [name, columns] of Object.entries(tables)) {
+    const ill = (column: string, row: number, text: string) => illFormed.push([name as TableName, column, row, text])
+    streams.push([name as TableName, yield* encode(columns, ill)])
+  }
+  const head: Head = { tables: streams.map(([name, stream]) => [name, stream.length]), rest, illFormed }
   const text = Buffer.from(JSON.stringify(head))
   const padding = (alignment - ((4 + text.length) % alignment)) % alignment
   const size = Buffer.alloc(4)

@@ -33,7 +33,8 @@ export interface Directory {
 
 /**
  * What hangs on an inode: a directory's list, a symbolic link's target, or where a file's bytes are. A number is the
- * one slice that is all of a file, which most files are; else parts as `extents.ts` describes them; undefined when empty.
+ * one slice that is all of a file, which most files are; else parts as `extents.ts` describes them; undefined when
+ * empty.
  */
 export type Body = Directory | string | number | Array<number> | undefined
 

@@ -15,20 +15,20 @@ export class Slices {
   /** In how many places of files parts of it are. */
   uses = new Uint32Array(0)
   /** The digest of a slice of one block, which most are; those of others stand in `digests`. */
-  private digestHigh = new Uint32Array(0)
-  private digestLow = new Uint32Array(0)
-  private readonly digests = new Map<number, string>()
+  digestHigh = new Uint32Array(0)
+  digestLow = new Uint32Array(0)
+  readonly digests = new Map<number, string>()
   /** Only where the layout names blocks after it. */
   readonly home = new Map<number, Home>()
 
   /** Not used anywhere yet. */
-  add(one: { readonly id: number; readonly size: number; readonly digests: string }): number {
+  add(one: { readonly id: number; readonly size: number; readonly digests?: string }): number {
     const slot = this.free.pop() ?? this.top++
     if (slot >= this.capacity) this.reserve(roomFor(this.capacity))
     this.id[slot] = one.id
     this.size[slot] = one.size
     this.uses[slot] = 0
-    this.setDigests(slot, one.digests)
+    if (one.digests !== undefined) this.setDigests(slot, one.digests)
     this.live += 1
     return slot
   }
