@@ -4,6 +4,7 @@ import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { askIt, doIt, subject } from "./actor.ts"
 import { globals } from "./globals.ts"
 import { key } from "./key.ts"
+import { mount, unmount } from "./mount.ts"
 import { org } from "./org.ts"
 import { exitCodeOf, Problem, problemText, usage } from "./problem.ts"
 import { status } from "./status.ts"
@@ -13,7 +14,7 @@ import { workspace } from "./workspace.ts"
 
 const root = Command.make("artifacts").pipe(
   Command.withDescription("Files, streams and tables that agents produce, durable in your bucket"),
-  Command.withSubcommands([up, status, workspace, key, org, doIt, askIt, subject, natsConfig]),
+  Command.withSubcommands([up, status, workspace, mount, unmount, key, org, doIt, askIt, subject, natsConfig]),
   Command.withGlobalFlags(globals)
 )
 

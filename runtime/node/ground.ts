@@ -41,7 +41,7 @@ export const inWords = (what: string, next?: string) => (error: { readonly _tag:
 type ObjectsLayer = Layer.Layer<Objects, { readonly _tag: string; readonly why: string }>
 
 /** A directory of this host, or a bucket. */
-const objectsAt = (place: string): Effect.Effect<ObjectsLayer, CannotStart> =>
+export const objectsAt = (place: string): Effect.Effect<ObjectsLayer, CannotStart> =>
   Effect.suspend(() => {
     if (place.startsWith("s3://"))
       return Effect.map(

@@ -4,6 +4,7 @@ import { Effect, type Scope } from "effect"
 import { accountDecider } from "../../actors/account/account.ts"
 import { mountSessionDecider } from "../../actors/mount-session/session.ts"
 import { partitionDecider } from "../../actors/stream-partition/partition.ts"
+import { workspaceDecider } from "../../actors/workspace/workspace.ts"
 import { type Kind, kindOf } from "../actor/kind.ts"
 import { settings } from "../actor/owned.ts"
 import { type Client, client } from "../client.ts"
@@ -42,7 +43,9 @@ export interface Running {
 
 const kinds = (): ReadonlyMap<string, Kind> =>
   new Map(
-    [kindOf(accountDecider), kindOf(mountSessionDecider), kindOf(partitionDecider)].map((kind) => [kind.name, kind])
+    [kindOf(accountDecider), kindOf(mountSessionDecider), kindOf(partitionDecider), kindOf(workspaceDecider)].map(
+      (kind) => [kind.name, kind]
+    )
   )
 
 const groundOf = (

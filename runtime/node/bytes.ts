@@ -1,0 +1,50 @@
+/** The data plane of a workspace's files, with the sizes that were asked for. */
+import { Effect } from "effect"
+import type { Layout } from "../../messages/account.ts"
+import type { Commands } from "../files/commands.ts"
+import type { Committed } from "../files/data.ts"
+import { openData } from "../files/open.ts"
+import type { Objects } from "../ports/objects.ts"
+
+/** What may be asked for; what is not is as the data plane has it. */
+export interface Sizes {
+  readonly cacheBytes: number | undefined
+  readonly bufferBytes: number | undefined
+  readonly memoryBytes: number | undefined
+}
+
+export interface Bytes {
+  readonly objects: Objects["Service"]
+  readonly commands: Commands
+  readonly onCommitted: (committed: Committed) => void
+  readonly org: string
+  readonly workspace: string
+  readonly layout: Layout
+  readonly cache: string
+  readonly sizes: Sizes
+}
+
+/** At the end what was written is stored: only then may the scope close. */
+export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
+  const { objects, commands, onCommitted, org, workspace, layout, sizes } = bytes
+  const { cacheBytes, bufferBytes, memoryBytes } = sizes
+  const data = yield* openData({
+    objects,
+    commands,
+    options: {
+      prefix: `${org}/${workspace}`,
+      layout,
+      workspace,
+      ...(cacheBytes === undefined ? {} : { cacheBytes }),
+      ...(bufferBytes === undefined ? {} : { bufferBytes }),
+      ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      onCommitted
+    }
+  })
+  yield* Effect.addFinalizer(() =>
+    data.flushAll.pipe(
+      Effect.catch((error) => Effect.logError("something that was written could not be stored", error))
+    )
+  )
+  return data
+})

@@ -1,0 +1,103 @@
+/** A sidecar, put together: NATS, the object store, the cache on disk and the kernel behind the ports of a mount. */
+import { hostname } from "node:os"
+import { Context, Deferred, Effect, Layer, type Scope } from "effect"
+import { layer as fuse } from "../../adapters/fuse/mount.ts"
+import { layer as natsBus } from "../../adapters/nats/bus.ts"
+import { inboxPrefixOf } from "../../adapters/nats/permissions.ts"
+import type { Storage } from "../../messages/account.ts"
+import { Problem } from "../cli/problem.ts"
+import { client } from "../client.ts"
+import { type Sidecar, sidecar } from "../mount/sidecar.ts"
+import { Bus } from "../ports/bus.ts"
+import { Mount } from "../ports/mount.ts"
+import { Objects } from "../ports/objects.ts"
+import { dataOf, type Sizes } from "./bytes.ts"
+import { objectsAt } from "./ground.ts"
+import type { Ticket } from "./issue.ts"
+
+export interface SidecarStart extends Sizes {
+  readonly ticket: Ticket
+  readonly directory: string
+  readonly cache: string
+  readonly writeback: boolean
+  readonly allowOther: boolean
+  readonly cacheMs: number | undefined
+  readonly resumed: boolean
+}
+
+/** The operator's store, or the customer's bucket with the credentials of this host. */
+export const storeOf = (storage: Storage, managed: string): string => {
+  if (storage._tag === "Managed") return managed
+  const { bucket, endpoint, region } = storage
+  const query = new URLSearchParams({ ...(endpoint && { endpoint }), ...(region && { region }) }).toString()
+  return `s3://${bucket}${query === "" ? "" : `?${query}`}`
+}
+
+const hostName = (): string =>
+  hostname()
+    .replaceAll(/[^\x21-\x7e]/g, "-")
+    .slice(0, 255) || "host"
+
+const inWords = (what: string) => (error: { readonly _tag: string; readonly why: string }) =>
+  new Problem({ code: error._tag, message: `${what}: ${error.why}` })
+
+/** Comes back when the file system answers; it ends with the scope, after all that was written is kept. */
+export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Problem, Scope.Scope> = Effect.fnUntraced(
+  function* (start) {
+    const { ticket, directory, cache } = start
+    const { issued, publicKey, seed } = ticket
+    const { session, workspace, jwt, nats, shards } = issued
+    const options = {
+      servers: nats.split(","),
+      name: `mount ${workspace.name} ${directory}`,
+      credentials: { jwt, seed },
+      inboxPrefix: inboxPrefixOf(publicKey)
+    }
+    const connected = yield* Layer.build(natsBus(options)).pipe(Effect.mapError(inWords(nats)))
+    const bus = Context.get(connected, Bus)
+    const place = storeOf(workspace.storage, issued.objects)
+    const store = yield* objectsAt(place).pipe(
+      Effect.flatMap((layer) => Layer.build(layer)),
+      Effect.mapError(inWords(`the object store ${place.replace(/\?.*/, "")} cannot be used`))
+    )
+    const objects = Context.get(store, Objects)
+    const mount = Context.get(yield* Layer.build(fuse), Mount)
+    const files = { org: session.org, workspace: workspace.id, layout: workspace.layout, cache }
+    return yield* sidecar(
+      {
+        bus,
+        client: client(bus, shards),
+        mount,
+        data: (commands, onCommitted) => dataOf({ objects, commands, onCommitted, ...files, sizes: start })
+      },
+      {
+        place: { session: session.session, workspace: workspace.id, host: hostName(), directory },
+        name: workspace.name,
+        shards,
+        readOnly: session.mode === "ro",
+        writeback: start.writeback,
+        allowOther: start.allowOther,
+        ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
+        resumed: start.resumed,
+        shown: { org: session.org, nats, objects: objects.place, cache, layout: workspace.layout, pid: process.pid }
+      }
+    ).pipe(Effect.mapError((error) => inWords("the mount could not be made")(error as never)))
+  }
+)
+
+/** Serves until the mount or the session ends, or the fibre is interrupted. */
+export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effect<void, never, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const made = yield* startSidecar(start)
+    yield* ready(made)
+    const ended = yield* Deferred.make<string | undefined>()
+    yield* Effect.forkScoped(Effect.andThen(made.mounted.ended, Deferred.succeed(ended, undefined)))
+    yield* Effect.forkScoped(Effect.flatMap(made.over, (why) => Deferred.succeed(ended, why)))
+    const why = yield* Deferred.await(ended)
+    if (why !== undefined)
+      return yield* new Problem({
+        code: "session-over",
+        message: `the mount's session is over: ${why}`,
+        next: "mount it again; what was written and not flushed before is not kept"
+      })
+  }).pipe(Effect.scoped)
