@@ -1,0 +1,144 @@
+/** Makes what is stored part of its file: one command for all the runs of a file that are ready, one after another. */
+import { Effect } from "effect"
+import { type Appendage, chunkBytes, type Placement, writeSlicesMax } from "../../messages/slices.ts"
+import type { CommandRefused, Commands, Stands } from "./commands.ts"
+import type { Committed, Meters } from "./data.ts"
+import type { DirtyFile, Trouble } from "./file.ts"
+import type { SentRecord } from "./record.ts"
+import type { Run } from "./slice.ts"
+import type { Stage } from "./staging.ts"
+
+const firstPauseMs = 100
+const pauseMsMax = 5_000
+
+export interface CommitHost {
+  readonly commands: Commands
+  readonly stage: Stage | undefined
+  readonly meters: Meters
+  readonly newId: Effect.Effect<string>
+  readonly fork: (work: Effect.Effect<void>) => void
+  readonly onCommitted: ((committed: Committed) => void) | undefined
+  /** The runs leave the file: they are committed, or lost for a reason that the next flush says. */
+  readonly leave: (file: DirtyFile, runs: ReadonlyArray<Run>, lost: Trouble | undefined) => void
+  readonly troubled: (file: DirtyFile, trouble: Trouble) => void
+}
+
+/** The runs at the head of the file that can be committed by one command. A slice's runs go together. */
+export const ready = (file: DirtyFile): ReadonlyArray<Run> => {
+  const { runs } = file
+  const first = runs[0]
+  if (first === undefined || !first.slice.isStored) return []
+  if (first.sent !== undefined) return runs.filter((run) => run.sent === first.sent)
+  let count = 0
+  for (let next = 0; next < runs.length; ) {
+    const run = runs[next] as Run
+    if (!run.slice.isStored || run.append !== first.append || run.sent !== undefined) break
+    next += run.slice.runs.length
+    if (next > writeSlicesMax) break
+    count = next
+  }
+  return runs.slice(0, count)
+}
+
+const appendage = (run: Run): Appendage => {
+  const { chunk, digests, id, length: size } = run.slice
+  return { chunk, id, size, off: run.off, len: run.length, digests }
+}
+
+const placement = (run: Run): Placement => {
+  const { chunk: keyChunk, digests, id, length: size } = run.slice
+  const chunk = Math.floor(run.at / chunkBytes)
+  const named = keyChunk === chunk ? {} : { keyChunk }
+  return { chunk, pos: run.at - chunk * chunkBytes, id, size, off: run.off, len: run.length, digests, ...named }
+}
+
+const compose = (file: DirtyFile, runs: ReadonlyArray<Run>, id: string): SentRecord => {
+  const last = runs.at(-1) as Run
+  const change = { ino: file.ino, who: last.who, time: last.time }
+  return {
+    kind: "sent",
+    id,
+    ino: file.ino,
+    runs: runs.map((run) => run.number),
+    command: last.append
+      ? { append: { ...change, slices: runs.map(appendage) } }
+      : { write: { ...change, slices: runs.map(placement) } }
+  }
+}
+
+export class Committer {
+  private readonly host: CommitHost
+
+  constructor(host: CommitHost) {
+    this.host = host
+  }
+
+  pump(file: DirtyFile): void {
+    if (file.pumping || file.held > 0 || ready(file).length === 0) return
+    file.pumping = true
+    this.host.fork(this.run(file))
+  }
+
+  private readonly run = Effect.fnUntraced(function* (this: Committer, file: DirtyFile) {
+    while (file.held === 0) {
+      const runs = ready(file)
+      if (runs.length === 0) break
+      yield* this.commit(file, runs)
+    }
+    file.pumping = false
+  })
+
+  private readonly commit = Effect.fnUntraced(function* (this: Committer, file: DirtyFile, runs: ReadonlyArray<Run>) {
+    const { host } = this
+    const known = runs[0]?.sent
+    const sent = known ?? compose(file, runs, yield* host.newId)
+    if (known === undefined) {
+      for (const run of runs) run.sent = sent
+      // Unsaid on the stage, a crash would commit it with another id and other slices: to the same bytes, if nobody
+      // else wrote in between. That is worth less than going on.
+      host.stage?.sent(sent)
+    }
+    for (let pause = firstPauseMs; ; pause = Math.min(pause * 2, pauseMsMax)) {
+      const answer = yield* Effect.match(this.send(sent), {
+        onFailure: (error) => error,
+        onSuccess: (stands) => stands
+      })
+      if (!("_tag" in answer)) return this.committed(file, runs, answer)
+      host.meters.commitFailures += 1
+      if (answer._tag === "CommandRefused") return this.refused(file, runs, answer)
+      host.troubled(file, { errno: "EIO", why: answer.why })
+      yield* Effect.sleep(pause)
+    }
+  })
+
+  private send({ command, id }: SentRecord) {
+    const { commands } = this.host
+    return "write" in command
+      ? Effect.map(commands.write(id, command.write), (stands): Stands & { readonly offset?: number } => stands)
+      : commands.append(id, command.append)
+  }
+
+  private committed(file: DirtyFile, runs: ReadonlyArray<Run>, answer: Stands & { readonly offset?: number }): void {
+    const { attributes, offset, version } = answer
+    const { ino } = file
+    this.host.meters.commits += 1
+    const first = runs[0] as Run
+    let length = 0
+    for (const run of runs) length += run.length
+    const believed = first.at
+    if (offset === undefined) this.host.onCommitted?.({ ino, attributes, version })
+    else {
+      // What is appended behind it will lie behind it, wherever it came to lie.
+      for (const run of file.runs.slice(runs.length)) {
+        if (!run.append) break
+        run.at += offset - believed
+      }
+      this.host.onCommitted?.({ ino, attributes, version, moved: { believed, offset, length } })
+    }
+    this.host.leave(file, runs, undefined)
+  }
+
+  private refused(file: DirtyFile, runs: ReadonlyArray<Run>, { errno, why }: CommandRefused): void {
+    this.host.leave(file, runs, { errno, why })
+  }
+}

@@ -1,0 +1,77 @@
+/** Takes over what a process that ended had accepted: the stage says what it was, and how far it had come. */
+import { Effect } from "effect"
+import { chunkBytes } from "../../messages/slices.ts"
+import type { ScratchFailed } from "../ports/scratch.ts"
+import type { Meters } from "./data.ts"
+import type { BegunRecord, BytesRecord, SentRecord, StageRecord } from "./record.ts"
+import { Run, Slice } from "./slice.ts"
+import type { Stage } from "./staging.ts"
+import type { Writer } from "./writer.ts"
+
+interface Found {
+  readonly begun: BegunRecord
+  readonly bytes: Array<BytesRecord & { readonly segment: number }>
+  sent: SentRecord | undefined
+}
+
+const gather = (found: Map<number, Found>, segment: number, record: StageRecord): void => {
+  if (record.kind === "begun") found.set(record.run, { begun: record, bytes: [], sent: undefined })
+  else if (record.kind === "bytes") found.get(record.run)?.bytes.push({ ...record, segment })
+  else if (record.kind === "over") for (const run of record.runs) found.delete(run)
+  else {
+    for (const run of record.runs) {
+      const one = found.get(run)
+      if (one !== undefined) one.sent = record
+    }
+  }
+}
+
+const adopt = (writer: Writer, { begun, bytes, sent }: Found, meters: Meters): void => {
+  const file = writer.file(begun.ino)
+  const ms = bytes.at(-1)?.ms ?? 0
+  const slice = new Slice(file, Math.floor(begun.at / chunkBytes))
+  const run = new Run(begun.run, slice, {
+    at: begun.at,
+    append: begun.append,
+    who: begun.who,
+    ms,
+    time: [Math.floor(ms / 1000), (ms % 1000) * 1_000_000]
+  })
+  for (const { at, length, off, segment } of bytes) {
+    if (off > slice.length)
+      throw new Error(`the stage holds bytes of run ${begun.run} from ${off} on, and not all before`)
+    slice.adopt(off, length, { segment, at })
+  }
+  run.length = slice.length
+  run.sent = sent
+  file.runs.push(run)
+  meters.dirtyBytes += run.length
+  meters.recoveredBytes += run.length
+}
+
+/** Everything that was accepted is on its way again when this returns; what is damaged is said by the next flush. */
+export const recover = Effect.fnUntraced(function* (writer: Writer, stage: Stage, meters: Meters) {
+  const found = new Map<number, Found>()
+  let last = 0
+  const damaged: ReadonlyArray<unknown> = yield* stage.recover(({ record, segment }) => {
+    if (record.kind === "begun") last = Math.max(last, record.run)
+    gather(found, segment, record)
+  })
+  writer.skipRuns(last)
+  const empty = [...found.values()].filter(({ bytes, sent }) => bytes.length === 0 && sent === undefined)
+  for (const { begun } of empty) found.delete(begun.run)
+  const live = [...found.values()].sort((a, b) => a.begun.run - b.begun.run)
+  const lost = damaged.length > 0 ? new Set(live.map(({ begun }) => begun.ino)) : new Set<number>()
+  for (const one of live) adopt(writer, one, meters)
+  stage.forgetAllBut(new Set(found.keys()))
+  for (const ino of lost) writer.fail(ino, "EIO", "the stage was damaged: bytes that were accepted may be lost")
+  if (live.length > 0 || damaged.length > 0) {
+    const bytes = meters.recoveredBytes
+    yield* Effect.logInfo("writes of a process that ended are taken over", {
+      runs: live.length,
+      bytes,
+      damaged: damaged.length
+    })
+  }
+  for (const file of writer.files.values()) writer.resume(file)
+}) satisfies (writer: Writer, stage: Stage, meters: Meters) => Effect.Effect<void, ScratchFailed>

@@ -1,0 +1,187 @@
+/** Brings sealed blocks into the store, some at a time, for as long as it takes. */
+import { Effect } from "effect"
+import { blockBytesMax } from "../../messages/slices.ts"
+import type { Objects } from "../ports/objects.ts"
+import type { Buffers } from "./buffer.ts"
+import type { Meters } from "./data.ts"
+import { digestOf } from "./digest.ts"
+import type { Trouble } from "./file.ts"
+import type { SliceIds } from "./ids.ts"
+import type { Block, KeyOf } from "./keys.ts"
+import { type DirtyBlock, extentsMax, type Slice } from "./slice.ts"
+import type { Stage } from "./staging.ts"
+
+const firstPauseMs = 100
+/** A store that comes back is noticed within this. */
+const pauseMsMax = 5_000
+
+export interface UploadHost {
+  readonly objects: Objects["Service"]
+  readonly keyOf: KeyOf
+  readonly ids: SliceIds
+  readonly buffers: Buffers
+  readonly stage: Stage | undefined
+  readonly meters: Meters
+  readonly uploadsMax: number
+  /** Runs it as long as the mount lives. */
+  readonly fork: (work: Effect.Effect<void>) => void
+  /** Stored blocks may be kept for readers; `bytes` are copied if so. */
+  readonly keep: (block: Block, bytes: Uint8Array) => void
+  readonly stored: (slice: Slice) => void
+  /** It does not work out, and is tried again. With `refused` the store or the workspace said that it will not. */
+  readonly troubled: (slice: Slice, trouble: Trouble, refused: boolean) => void
+  /** The workspace gives no ids for it and never will. */
+  readonly lost: (slice: Slice, trouble: Trouble) => void
+  readonly roomMade: () => void
+}
+
+interface Failure {
+  readonly trouble: Trouble
+  readonly refused: boolean
+  readonly final: boolean
+}
+
+const failure = (error: { readonly _tag: string; readonly why: string; readonly errno?: string }): Failure => ({
+  trouble: { errno: error.errno ?? "EIO", why: error.why },
+  refused: error._tag === "StoreRefused" || error._tag === "CommandRefused",
+  final: error._tag === "CommandRefused"
+})
+
+export class Uploader {
+  private readonly host: UploadHost
+  /** Sealed blocks that wait for their turn, oldest first. */
+  private waiting: Array<DirtyBlock> = []
+  private active = 0
+
+  constructor(host: UploadHost) {
+    this.host = host
+  }
+
+  enqueue(block: DirtyBlock): void {
+    this.waiting.push(block)
+    this.turn()
+  }
+
+  private turn(): void {
+    while (this.active < this.host.uploadsMax) {
+      const block = this.waiting.shift()
+      if (block === undefined) return
+      if (block.state !== "sealed") continue
+      this.active += 1
+      block.state = "storing"
+      this.host.fork(
+        Effect.ensuring(
+          this.store(block),
+          Effect.sync(() => {
+            this.active -= 1
+            this.turn()
+          })
+        )
+      )
+    }
+  }
+
+  /** Gives back memory of what is staged, of the youngest first: they wait for longest. */
+  spill(bytes: number): void {
+    const { buffers, stage } = this.host
+    if (stage === undefined) return
+    const target = buffers.used - bytes
+    for (let index = this.waiting.length - 1; index >= 0 && buffers.used > target; index--) {
+      const block = this.waiting[index] as DirtyBlock
+      if (block.bytes === undefined || block.extents === undefined || block.pinned > 0) continue
+      if (block.extents.length > extentsMax && !this.restage(block, stage)) continue
+      buffers.giveBack(block.bytes)
+      block.bytes = undefined
+    }
+  }
+
+  private restage(block: DirtyBlock, stage: Stage): boolean {
+    const run = block.slice.runs[0]
+    if (run === undefined || block.slice.runs.length > 1 || !stage.hasRoom(block.used)) return false
+    const bytes = (block.bytes as Uint8Array).subarray(0, block.used)
+    const extent = stage.bytes(run.number, block.index * blockBytesMax, bytes, run.writtenMs)
+    if ("why" in extent) return false
+    block.extents = [{ ...extent, off: 0 }]
+    return true
+  }
+
+  /** What the block holds; from the stage if need be. */
+  load(block: DirtyBlock): Effect.Effect<Uint8Array, Failure> {
+    const { buffers, stage } = this.host
+    return Effect.gen(function* () {
+      if (block.bytes === undefined) {
+        const extents = block.extents ?? []
+        const bytes = new Uint8Array(block.used)
+        for (const extent of extents) {
+          if (stage === undefined) throw new Error("a block is on a stage that is not there")
+          bytes.set(yield* Effect.mapError(stage.read(extent), failure), extent.off)
+        }
+        block.bytes ??= buffers.grow(undefined, block.used)
+        block.bytes.set(bytes)
+      }
+      return block.bytes.subarray(0, block.used)
+    })
+  }
+
+  private readonly attempt = Effect.fnUntraced(function* (this: Uploader, block: DirtyBlock) {
+    const { ids, keyOf, meters, objects } = this.host
+    const { slice } = block
+    if (slice.id === 0) {
+      const id = yield* Effect.mapError(ids.take, failure)
+      if (slice.id === 0) slice.id = id
+    }
+    const bytes = yield* this.load(block)
+    block.digest = digestOf(bytes)
+    const end = block.index * blockBytesMax + bytes.length
+    block.key = keyOf({ id: slice.id, size: end, home: { ino: slice.file.ino, chunk: slice.chunk } }, block.index)
+    yield* Effect.mapError(objects.put(block.key, bytes), failure)
+    meters.uploads += 1
+    meters.uploadedBytes += bytes.length
+  })
+
+  private readonly store = Effect.fnUntraced(function* (this: Uploader, block: DirtyBlock) {
+    const { meters } = this.host
+    let isStored = false
+    block.pinned += 1
+    for (let pause = firstPauseMs; block.slice.runs.length > 0; pause = Math.min(pause * 2, pauseMsMax)) {
+      const failed = yield* Effect.match(this.attempt(block), {
+        onFailure: (failed) => failed,
+        onSuccess: () => undefined
+      })
+      if (failed === undefined) {
+        isStored = true
+        break
+      }
+      meters.uploadFailures += 1
+      if (failed.final) {
+        this.host.lost(block.slice, failed.trouble)
+        break
+      }
+      this.host.troubled(block.slice, failed.trouble, failed.refused)
+      yield* Effect.sleep(pause)
+    }
+    block.pinned -= 1
+    this.settle(block, isStored)
+  })
+
+  private settle(block: DirtyBlock, isStored: boolean): void {
+    const { host } = this
+    const { slice } = block
+    block.state = "stored"
+    slice.missing -= 1
+    if (block.bytes !== undefined) {
+      const bytes = block.bytes.subarray(0, block.used)
+      if (isStored) host.keep({ key: block.key, size: block.used, digest: block.digest }, bytes)
+      this.release(block)
+    }
+    if (slice.isStored && slice.runs.length > 0) host.stored(slice)
+    host.roomMade()
+  }
+
+  /** The block is stored, or nobody wants it any more. */
+  release(block: DirtyBlock): void {
+    if (block.bytes === undefined || block.pinned > 0) return
+    this.host.buffers.giveBack(block.bytes)
+    block.bytes = undefined
+  }
+}

@@ -1,0 +1,375 @@
+/** Takes what is written to the files of a workspace, and sees to it that it is stored and committed. */
+import { Clock, Effect } from "effect"
+import type { Time } from "../../messages/inode.ts"
+import { blockBytesMax } from "../../messages/slices.ts"
+import type { Buffers } from "./buffer.ts"
+import { type CommitHost, Committer } from "./commit.ts"
+import { DataFailed, type Meters, type Writing } from "./data.ts"
+import { DirtyFile, openRunsMax, type Placed, runsMax, type Trouble } from "./file.ts"
+import { type DirtyBlock, type Run, Slice } from "./slice.ts"
+import type { Stage } from "./staging.ts"
+import { Uploader, type UploadHost } from "./upload.ts"
+
+/** A run that is written to again and again is committed after this, so that others see it and little is ever at risk. */
+const runMsMax = 5_000
+const idleMs = 1_000
+const tickMs = 500
+/** A writer that waits looks for room again after this, whether it was called or not. */
+const waitMsMax = 1_000
+
+export interface WriterHost {
+  readonly upload: Omit<UploadHost, "stored" | "troubled" | "lost" | "roomMade">
+  readonly commit: Omit<CommitHost, "leave" | "troubled" | "stage" | "meters" | "fork">
+  readonly clock: Clock.Clock
+  readonly bufferBytes: number
+  readonly flushMs: number
+}
+
+interface Waiter {
+  readonly look: () => void
+}
+
+const timeOf = (ms: number): Time => [Math.floor(ms / 1000), Math.floor((ms % 1000) * 1_000_000)]
+
+export class Writer {
+  readonly files = new Map<number, DirtyFile>()
+  readonly uploader: Uploader
+  private readonly host: WriterHost
+  private readonly stage: Stage | undefined
+  private readonly buffers: Buffers
+  private readonly meters: Meters
+  private readonly committer: Committer
+  private waiters: Array<Waiter> = []
+  private nextRun = 1
+  private ticking = false
+
+  constructor(host: WriterHost) {
+    this.host = host
+    const { buffers, fork, meters, stage } = host.upload
+    this.stage = stage
+    this.buffers = buffers
+    this.meters = meters
+    this.uploader = new Uploader({
+      ...host.upload,
+      stored: (slice) => this.committer.pump(slice.file),
+      troubled: (slice, trouble, refused) => this.troubled(slice.file, trouble, refused ? slice : undefined),
+      lost: (slice, trouble) => this.leave(slice.file, [...slice.runs], trouble),
+      roomMade: () => this.look()
+    })
+    this.committer = new Committer({
+      ...host.commit,
+      stage,
+      meters,
+      fork,
+      leave: (file, runs, lost) => this.leave(file, runs, lost),
+      troubled: (file, trouble) => this.troubled(file, trouble, undefined)
+    })
+  }
+
+  file(ino: number): DirtyFile {
+    const there = this.files.get(ino)
+    if (there !== undefined) return there
+    const file = new DirtyFile(ino)
+    this.files.set(ino, file)
+    return file
+  }
+
+  readonly newRun = (): number => this.nextRun++
+
+  skipRuns(upTo: number): void {
+    this.nextRun = Math.max(this.nextRun, upTo + 1)
+  }
+
+  accept(writing: Writing): boolean {
+    return this.waiters.length === 0 && this.take(writing)
+  }
+
+  /** `through`: past the stage, which takes nothing; the writer is answered when it is committed. */
+  private take(writing: Writing, through = false): boolean {
+    const { append = false, data, ino, offset, who } = writing
+    if (data.length === 0) return true
+    const file = this.file(ino)
+    if (through) this.freeze(file, () => true)
+    if (file.runs.length >= runsMax || !this.makeRoom(data.length, through)) {
+      this.freeze(file, () => true)
+      this.settle(file)
+      return false
+    }
+    const ms = this.host.clock.currentTimeMillisUnsafe()
+    const time = timeOf(ms)
+    for (let done = 0; done < data.length; ) {
+      const length = data.length - done
+      const placed = file.place({ offset: offset + done, length, append, who, ms, time }, this.newRun)
+      const isPut = this.put(file, placed, data.subarray(done, done + placed.len), through ? undefined : this.stage)
+      // Of a write that crosses a chunk's end the second part is not refused for the stage's sake: half a write is worse.
+      if (!isPut && done === 0) return this.undo(file, placed)
+      done += placed.len
+    }
+    this.meters.writtenBytes += data.length
+    if (through || file.runs.length % openRunsMax === 0) this.freeze(file, () => true)
+    this.tick()
+    return true
+  }
+
+  private undo(file: DirtyFile, { begun, run }: Placed): false {
+    if (begun) {
+      file.runs.pop()
+      this.stage?.over([run.number])
+    }
+    this.settle(file)
+    return false
+  }
+
+  private put(file: DirtyFile, { begun, off, run }: Placed, data: Uint8Array, stage: Stage | undefined): boolean {
+    const { slice } = run
+    const { append, at, number, who } = run
+    if (begun && stage?.begun({ kind: "begun", run: number, ino: file.ino, append, at, who })) return false
+    const extent = stage?.bytes(number, off, data, run.writtenMs)
+    if (extent !== undefined && "why" in extent) return false
+    slice.put(off, data, this.buffers, extent !== undefined)
+    slice.staged(off, data.length, extent)
+    this.meters.dirtyBytes += Math.max(0, off + data.length - run.length)
+    run.length = Math.max(run.length, off + data.length)
+    for (let index = Math.floor(off / blockBytesMax); index < slice.blocks.length; index++) {
+      const block = slice.blocks[index] as DirtyBlock
+      if (block.used === blockBytesMax && block.state === "open") this.seal(block)
+    }
+    if (run.end === run.limit) this.freeze(file, (one) => one === run)
+    return true
+  }
+
+  /** What was recovered goes on its way: to the store, or, where it had been sent already, to be answered. */
+  resume(file: DirtyFile): void {
+    for (const run of file.runs) {
+      if (run.sent === undefined) continue
+      run.slice.frozen = true
+      run.slice.missing = 0
+    }
+    for (const slice of new Set(file.runs.map((run) => run.slice))) if (!slice.frozen) this.freezeSlice(slice)
+    this.committer.pump(file)
+  }
+
+  private seal(block: DirtyBlock): void {
+    block.state = "sealed"
+    this.uploader.enqueue(block)
+  }
+
+  private makeRoom(bytes: number, through: boolean): boolean {
+    const { buffers, stage } = this
+    const over = () => buffers.used + bytes - this.host.bufferBytes
+    if (!through && stage !== undefined && !stage.hasRoom(bytes)) {
+      this.press()
+      return false
+    }
+    if (over() > 0) this.uploader.spill(over())
+    if (over() <= 0) return true
+    // What nobody has flushed yet is all that is left.
+    this.press()
+    this.uploader.spill(over())
+    return over() <= 0
+  }
+
+  /** Everything is sent on its way: nothing is kept back for more to come while writers wait. */
+  private press(): void {
+    for (const file of this.files.values()) this.freeze(file, () => true)
+  }
+
+  freeze(file: DirtyFile, which: (run: Run) => boolean): void {
+    for (const slice of file.freeze(which, (runs) => this.pack(file, runs))) this.freezeSlice(slice)
+  }
+
+  freezeSlice(slice: Slice): void {
+    slice.frozen = true
+    for (const block of slice.blocks) if (block.state === "open") this.seal(block)
+    if (slice.isStored) this.committer.pump(slice.file)
+  }
+
+  /** One slice of one block for runs that are small and whole in memory. */
+  private pack(file: DirtyFile, runs: ReadonlyArray<Run>): Slice {
+    const packed = new Slice(file, (runs[0] as Run).slice.chunk)
+    for (const run of runs) {
+      const block = run.slice.blocks[0] as DirtyBlock
+      const off = packed.length
+      const isStaged = block.extents !== undefined
+      packed.put(off, (block.bytes as Uint8Array).subarray(0, run.length), this.buffers, this.stage !== undefined)
+      const into = packed.blocks[0] as DirtyBlock
+      if (!isStaged) into.extents = undefined
+      for (const extent of block.extents ?? []) into.extents?.push({ ...extent, off: extent.off + off })
+      this.uploader.release(block)
+      run.slice = packed
+      run.off = off
+      packed.runs.push(run)
+    }
+    return packed
+  }
+
+  /** Takes runs out of their file, and tells who waited for it. */
+  private leave(file: DirtyFile, runs: ReadonlyArray<Run>, lost: Trouble | undefined): void {
+    if (lost !== undefined && runs.length > 0) file.failed ??= lost
+    const gone = new Set(runs)
+    const left = file.runs.filter((run) => !gone.has(run))
+    file.runs.length = 0
+    file.runs.push(...left)
+    file.epoch += 1
+    for (const run of runs) {
+      this.meters.dirtyBytes -= run.length
+      const { slice } = run
+      slice.runs.splice(slice.runs.indexOf(run), 1)
+      if (slice.runs.length === 0) for (const block of slice.blocks) this.forget(block)
+    }
+    this.stage?.over(runs.map((run) => run.number))
+    this.settle(file)
+    this.look()
+  }
+
+  private forget(block: DirtyBlock): void {
+    if (block.state === "open" || block.state === "sealed") block.state = "stored"
+    this.uploader.release(block)
+  }
+
+  /** Lets those go who wait for nothing that is left, and forgets a file of which nothing is. */
+  private settle(file: DirtyFile): void {
+    const first = file.runs[0]?.number ?? Number.POSITIVE_INFINITY
+    const free = file.waiters.filter((waiter) => waiter.upTo < first)
+    if (free.length > 0) {
+      const { failed } = file
+      file.failed = undefined
+      file.waiters = file.waiters.filter((waiter) => waiter.upTo >= first)
+      for (const waiter of free) waiter.resume(failed)
+    }
+    if (first !== Number.POSITIVE_INFINITY || file.failed !== undefined) return
+    if (file.held === 0 && !file.pumping && file.waiters.length === 0) this.files.delete(file.ino)
+  }
+
+  /** What a store or a workspace refuses is said at once; what is only away is waited for. */
+  private troubled(file: DirtyFile, trouble: Trouble, refused: Slice | undefined): void {
+    this.lastTrouble = trouble
+    if (refused === undefined) return
+    const first = refused.runs[0]?.number ?? Number.POSITIVE_INFINITY
+    const told = file.waiters.filter((waiter) => waiter.upTo >= first)
+    file.waiters = file.waiters.filter((waiter) => waiter.upTo < first)
+    for (const waiter of told) waiter.resume(trouble)
+  }
+  private lastTrouble: Trouble | undefined
+
+  /** Writers that wait look again, in their order. */
+  private look(): void {
+    for (const waiter of [...this.waiters]) waiter.look()
+  }
+
+  readonly write = (writing: Writing): Effect.Effect<void, DataFailed> =>
+    Effect.suspend(() => (this.accept(writing) ? Effect.void : this.waitFor(writing)))
+
+  private waitFor(writing: Writing): Effect.Effect<void, DataFailed> {
+    this.meters.waits += 1
+    const waiting = Effect.callback<void, DataFailed>((resume) => {
+      const waiter: Waiter = {
+        look: () => {
+          if (this.waiters[0] !== waiter) return
+          const isStaged = this.take(writing)
+          if (!isStaged && (this.stage?.broken === undefined || !this.take(writing, true))) return
+          this.waiters.shift()
+          resume(isStaged ? Effect.void : this.flush(writing.ino))
+        }
+      }
+      this.waiters.push(waiter)
+      waiter.look()
+      return Effect.sync(() => {
+        this.waiters = this.waiters.filter((one) => one !== waiter)
+        this.look()
+      })
+    })
+    const again = Effect.forever(
+      Effect.delay(
+        Effect.sync(() => this.look()),
+        waitMsMax
+      )
+    )
+    return Effect.raceFirst(waiting, again)
+  }
+
+  readonly flush = (ino: number): Effect.Effect<void, DataFailed> =>
+    Effect.suspend(() => {
+      const file = this.files.get(ino)
+      if (file === undefined) return Effect.void
+      this.freeze(file, () => true)
+      return file.runs.length === 0 && file.failed === undefined ? Effect.void : this.waitUntilKept(file)
+    })
+
+  private waitUntilKept(file: DirtyFile): Effect.Effect<void, DataFailed> {
+    const { ino } = file
+    const upTo = file.lastRun
+    const fail = ({ errno, why }: Trouble) => Effect.fail(new DataFailed({ ino, errno, why }))
+    const kept = Effect.callback<void, DataFailed>((resume) => {
+      const waiter = {
+        upTo,
+        resume: (trouble: Trouble | undefined) => resume(trouble === undefined ? Effect.void : fail(trouble))
+      }
+      file.waiters.push(waiter)
+      this.settle(file)
+      return Effect.sync(() => {
+        file.waiters = file.waiters.filter((one) => one !== waiter)
+      })
+    })
+    const late = Effect.suspend(() => {
+      const last = this.lastTrouble === undefined ? "" : `: ${this.lastTrouble.why}`
+      return fail({
+        errno: "EIO",
+        why: `not stored and committed within ${this.host.flushMs} ms, and still tried${last}`
+      })
+    })
+    return Effect.timeoutOrElse(kept, { duration: this.host.flushMs, orElse: () => late })
+  }
+
+  readonly ordered = <A, E>(ino: number, change: Effect.Effect<A, E>): Effect.Effect<A, E | DataFailed> =>
+    Effect.flatMap(this.flush(ino), () =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const file = this.file(ino)
+          file.held += 1
+          return file
+        }),
+        () => change,
+        (file) =>
+          Effect.sync(() => {
+            file.held -= 1
+            file.epoch += 1
+            this.committer.pump(file)
+            this.settle(file)
+          })
+      )
+    )
+
+  discard(ino: number): void {
+    const file = this.files.get(ino)
+    if (file === undefined) return
+    file.failed = undefined
+    this.leave(
+      file,
+      file.runs.filter((run) => run.sent === undefined),
+      undefined
+    )
+  }
+
+  fail(ino: number, errno: string, why: string): void {
+    this.file(ino).failed ??= { errno, why }
+    this.meters.lostFiles += 1
+  }
+
+  private tick(): void {
+    if (this.ticking) return
+    this.ticking = true
+    this.host.upload.fork(this.ticks())
+  }
+
+  /** Freezes what has waited long enough for more, as long as there is any. */
+  private readonly ticks = Effect.fnUntraced(function* (this: Writer) {
+    while (this.files.size > 0) {
+      yield* Effect.sleep(tickMs)
+      const now = yield* Clock.currentTimeMillis
+      const isDue = (run: Run) => now - run.begunMs >= runMsMax || now - run.writtenMs >= idleMs
+      for (const file of this.files.values()) this.freeze(file, isDue)
+    }
+    this.ticking = false
+  })
+}
