@@ -56,6 +56,9 @@ export const partitionStreamsMax = 1_000_000
 /** Producers that a stream remembers; the one that was silent for longest is forgotten first. */
 export const streamProducersMax = 4096
 
+/** A producer that was silent for a week does not repeat anything any more. */
+export const producerIdleMs = 7 * 24 * 60 * 60 * 1000
+
 /** Ranges that a producer's retries are answered from with their original offsets. */
 export const producerRangesMax = 16
 

@@ -1,5 +1,5 @@
 /** Idempotent producers: what is known of each is one epoch, one number and a few ranges, whatever it has sent. */
-import { producerRangesMax, streamProducersMax } from "../../messages/limits.ts"
+import { producerIdleMs, producerRangesMax, streamProducersMax } from "../../messages/limits.ts"
 import type { RefusalOf } from "../../messages/protocol.ts"
 import type { Appended, Producer, StreamPartition } from "../../messages/stream-partition.ts"
 import type { Heard, Stream } from "./state.ts"
@@ -45,5 +45,8 @@ export const note = (
   // What was heard last stands last, so that the first is the one to forget.
   producers.delete(id)
   producers.set(id, { epoch, seq, at, ranges })
-  if (producers.size > streamProducersMax) producers.delete(producers.keys().next().value as string)
+  for (const [oldest, { at: heardAt }] of producers) {
+    if (producers.size <= streamProducersMax && heardAt > at - producerIdleMs) break
+    producers.delete(oldest)
+  }
 }

@@ -8,13 +8,14 @@ import { mount, unmount } from "./mount.ts"
 import { org } from "./org.ts"
 import { exitCodeOf, Problem, problemText, usage } from "./problem.ts"
 import { status } from "./status.ts"
+import { stream } from "./stream.ts"
 import { natsConfig, up } from "./up.ts"
 import { version } from "./version.ts"
 import { workspace } from "./workspace.ts"
 
 const root = Command.make("artifacts").pipe(
   Command.withDescription("Files, streams and tables that agents produce, durable in your bucket"),
-  Command.withSubcommands([up, status, workspace, mount, unmount, key, org, doIt, askIt, subject, natsConfig]),
+  Command.withSubcommands([up, status, stream, workspace, mount, unmount, key, org, doIt, askIt, subject, natsConfig]),
   Command.withGlobalFlags(globals)
 )
 
