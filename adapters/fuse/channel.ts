@@ -23,7 +23,8 @@ export interface Handed {
 /** From the asking thread. */
 export type Report =
   | Handed
-  | { readonly kind: "ready" }
+  /** The synchronous part is loaded; requests are read from `go` on. */
+  | { readonly kind: "loaded" }
   | { readonly kind: "interrupted"; readonly id: number }
   | { readonly kind: "told"; readonly message: unknown }
   /** A request made the synchronous part throw; the kernel was told EIO. */
@@ -32,6 +33,7 @@ export type Report =
 
 /** To the asking thread. */
 export type Order =
+  | { readonly kind: "go" }
   | { readonly kind: "tell"; readonly message: unknown }
   /** A buffer that went over with a large write, back for the next one. */
   | { readonly kind: "buffer"; readonly buffer: ArrayBuffer }

@@ -70,10 +70,10 @@ export class Loop {
     }
   }
 
-  private obey(order: Order): void {
+  obey(order: Order): void {
     if (order.kind === "tell") this.files.heard?.(order.message)
     else if (order.kind === "stop") this.stopped = true
-    else if (this.spares.length < sparesMax) this.spares.push(order.buffer)
+    else if (order.kind === "buffer" && this.spares.length < sparesMax) this.spares.push(order.buffer)
   }
 
   private handle(): void {

@@ -13,6 +13,8 @@ import { write } from "./reply.ts"
 export interface Device {
   readonly fd: number
   readonly negotiated: Negotiated
+  /** Waits until this process may read requests. Everything else is prepared before. */
+  readonly turn?: Effect.Effect<void>
 }
 
 /** How long the asking thread may take to notice the end before it is woken, and then before it is given up. */
@@ -61,7 +63,7 @@ class Notifying {
 
 interface Asking {
   readonly worker: Worker
-  readonly ready: Deferred.Deferred<void>
+  readonly loaded: Deferred.Deferred<void>
   readonly ended: Deferred.Deferred<void>
 }
 
@@ -82,15 +84,15 @@ const stop = Effect.fnUntraced(function* (fd: number, { ended, worker }: Asking)
  * opened it.
  */
 export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounted, never, Scope.Scope> =
-  Effect.fnUntraced(function* ({ fd, negotiated }, { files, sync }) {
+  Effect.fnUntraced(function* ({ fd, negotiated, turn }, { files, sync }) {
     const context = yield* Effect.context<never>()
     const start: Start = { fd, negotiated, module: sync.module, data: sync.data }
     const asking: Asking = {
       worker: new Worker(new URL("./worker.ts", import.meta.url), { workerData: start }),
-      ready: Deferred.makeUnsafe(),
+      loaded: Deferred.makeUnsafe(),
       ended: Deferred.makeUnsafe()
     }
-    const { ended, ready, worker } = asking
+    const { ended, loaded, worker } = asking
     const order = (what: Order, transfer: ReadonlyArray<ArrayBuffer> = []) => worker.postMessage(what, [...transfer])
     const log = Effect.runForkWith(context)
     const answering = new Answering(fd, files, context, {
@@ -98,14 +100,14 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
       defect: (op, cause) => log(Effect.logError(`the file system failed at ${op}, and EIO was answered`, cause))
     })
     const broken = (why: unknown) => {
-      Deferred.doneUnsafe(ready, Effect.die(why))
+      Deferred.doneUnsafe(loaded, Effect.die(why))
       Deferred.doneUnsafe(ended, Effect.die(why))
     }
     const heard = (report: Report): void => {
       if (report.kind === "handed") answering.take(report)
       else if (report.kind === "interrupted") answering.interrupt(report.id)
       else if (report.kind === "told") files.heard?.(report.message)
-      else if (report.kind === "ready") Deferred.doneUnsafe(ready, Effect.void)
+      else if (report.kind === "loaded") Deferred.doneUnsafe(loaded, Effect.void)
       else if (report.kind === "ended") Deferred.doneUnsafe(ended, Effect.void)
       else log(Effect.logError(`the file system failed at ${report.op}, and EIO was answered`, Cause.die(report.why)))
     }
@@ -119,7 +121,9 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
         yield* Effect.promise(async () => notifying.end())
       })
     )
-    yield* Deferred.await(ready)
+    yield* Deferred.await(loaded)
+    if (turn !== undefined) yield* turn
+    order({ kind: "go" })
     return {
       tell: (message, transfer) => order({ kind: "tell", message }, transfer),
       invalidate: notifying.invalidate,

@@ -15,7 +15,16 @@ const loop = new Loop(fd, negotiated, files, {
   report,
   order: () => receiveMessageOnPort(port)?.message as Order | undefined
 })
-report({ kind: "ready" })
+await new Promise<void>((resolve) => {
+  // A spare waits here for its turn, and hears what it is told as if it served already.
+  const hear = (order: Order): void => {
+    if (order.kind !== "go") return loop.obey(order)
+    port.off("message", hear)
+    resolve()
+  }
+  port.on("message", hear)
+  report({ kind: "loaded" })
+})
 loop.run()
 report({ kind: "ended" })
 port.close()

@@ -313,6 +313,7 @@ export class MountRefused extends Schema.TaggedError<MountRefused>()("MountRefus
     "already-mounted",
     "stale",
     "busy",
+    "given-up",
     "kernel"
   ]),
   why: Schema.String

@@ -1,0 +1,86 @@
+/** Kills whoever serves a mount, again and again, while applications use it; prints what they noticed. */
+import { spawn } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect } from "effect"
+import { hold } from "../../adapters/fuse/holder.ts"
+import { mountDefaults } from "../../runtime/ports/mount.ts"
+import type { Loaded } from "./fuse-load.ts"
+
+export interface Killed {
+  readonly kills: number
+  readonly children: number
+  readonly spare: boolean
+  readonly operations: number
+  readonly errors: ReadonlyArray<string>
+  readonly longestMs: number
+}
+
+const file = (name: string) => new URL(name, import.meta.url).pathname
+
+/** An application process; `stop` ends it and gives what it saw. */
+const application = (place: string, name: string) => {
+  const child = spawn(process.execPath, [file("./fuse-load.ts"), place, name], { stdio: ["ignore", "pipe", "inherit"] })
+  let said = ""
+  child.stdout.on("data", (bytes: Buffer) => {
+    said += bytes.toString()
+  })
+  const ended = new Promise<Loaded>((resolve, reject) => {
+    child.once("close", (code, signal) =>
+      said === "" ? reject(new Error(`the application ended with ${signal ?? code}`)) : resolve(JSON.parse(said))
+    )
+  })
+  const stop = () => {
+    child.kill("SIGTERM")
+    return ended
+  }
+  return { stop, kill: () => child.kill("SIGKILL") }
+}
+
+/** `pauseMs` is between a new child's first answer and its death. */
+export const killing = (kills: number, pauseMs: number, spare: boolean, applications: number) =>
+  Effect.gen(function* () {
+    const base = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "artifacts-fuse-"))),
+      (dir) => Effect.sync(() => rmSync(dir, { recursive: true, force: true }))
+    )
+    const [place, dir] = [join(base, "mount"), join(base, "disk")]
+    mkdirSync(place)
+    mkdirSync(dir)
+    const command = [file("./fuse-child.ts"), place, dir]
+    const held = yield* hold({ place, options: mountDefaults, command, spare, wellMs: 0 })
+    const running = yield* Effect.acquireRelease(
+      Effect.sync(() => Array.from({ length: applications }, (_, index) => application(place, String(index)))),
+      (all) =>
+        Effect.sync(() => {
+          for (const one of all) one.kill()
+        })
+    )
+    for (let count = 0; count < kills; count++) {
+      yield* Effect.sleep(pauseMs)
+      while (held.answered() <= count) yield* Effect.sleep(5)
+      const pid = held.pid()
+      if (pid !== undefined) process.kill(pid, "SIGKILL")
+    }
+    while (held.answered() <= kills) yield* Effect.sleep(5)
+    yield* Effect.sleep(pauseMs)
+    const seen = yield* Effect.promise(() => Promise.all(running.map((one) => one.stop())))
+    const result: Killed = {
+      kills,
+      children: held.children(),
+      spare,
+      operations: seen.reduce((sum, { operations }) => sum + operations, 0),
+      errors: seen.flatMap(({ errors }) => errors),
+      longestMs: Math.round(Math.max(...seen.map(({ longestMs }) => longestMs)))
+    }
+    return result
+  }).pipe(Effect.scoped)
+
+if (import.meta.main) {
+  const [kills = "50", pauseMs = "700", spare = "spare", applications = "2"] = process.argv.slice(2)
+  const result = await Effect.runPromise(
+    killing(Number(kills), Number(pauseMs), spare === "spare", Number(applications))
+  )
+  process.stdout.write(`${JSON.stringify(result)}\n`)
+}
