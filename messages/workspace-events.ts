@@ -126,6 +126,8 @@ export const WorkspaceEvent = Schema.TaggedUnion({
     first: Schema.Natural,
     count: Schema.Natural.check(Schema.isBetween({ minimum: 1, maximum: reserveSlicesMax }))
   },
+  /** Reservations, by their first ids, that their holders did not use up in time. */
+  SlicesAbandoned: { firsts: Schema.Array(Schema.Natural), version },
   /** The garbage with these sequences is out of the store and of the queue. */
   Collected: { sequences: Schema.Array(Schema.Natural) }
 })

@@ -57,6 +57,16 @@ describe("slice ids", () => {
   })
 })
 
+describe("slice ids without a session", () => {
+  it("are taken back a day later, with the next reservation", () => {
+    write(0, 0, slice(4))
+    desk.at += 24 * 3600 * 1000
+    desk.do({ _tag: "ReserveSlices", count: 1 }, "key-a")
+    expect(desk.show({ _tag: "Garbage" }).garbage).toMatchObject([{ id: 2, size: -1, count: 999 }])
+    expect(fault(slice(4))).toBe("ESTALE")
+  })
+})
+
 describe("a write", () => {
   it("is held to its form", () => {
     expect(fault(slice(4, { len: 0 }))).toBe("EINVAL")

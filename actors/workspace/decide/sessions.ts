@@ -7,6 +7,12 @@ import { Course, type Place } from "./locks.ts"
 import { reaped, reapedMax } from "./orphans.ts"
 import { accept, needsSession, type Of, type Outcome, type Refused, refuse } from "./rules.ts"
 
+/** Without a session nobody hears of a holder's end: longer than the longest upload, its ids are its own. */
+export const reservationMs = 24 * 3600 * 1000
+
+/** Reservations that one entry takes back. */
+const abandonedMax = 1000
+
 /** Those that a mount, or a key, has no business with. */
 export const officeFault = (caller: string): Refused | undefined =>
   needsSession(caller) || caller.startsWith("key-")
@@ -70,7 +76,13 @@ export const endSession = (tree: Tree, command: Of<"EndSession">, context: Conte
 export const reserveSlices = (tree: Tree, command: Of<"ReserveSlices">, context: Context): Outcome => {
   const { count } = command
   const first = tree.reservations.next
-  return accept([{ _tag: "SlicesReserved", holder: context.caller, first, count }], { first, count }, context)
+  const events: Array<WorkspaceEvent> = [{ _tag: "SlicesReserved", holder: context.caller, first, count }]
+  const old = tree.reservations.list.filter(
+    ({ holder, at }) => !tree.sessions.has(holder) && at + reservationMs <= context.at
+  )
+  const firsts = old.slice(0, abandonedMax).map((one) => one.first)
+  if (firsts.length > 0) events.push({ _tag: "SlicesAbandoned", firsts, version: context.version })
+  return accept(events, { first, count }, context)
 }
 
 export const collect = (tree: Tree, command: Of<"Collect">, context: Context): Outcome => {

@@ -4,7 +4,7 @@ import { typeMask } from "../tree/inodes.ts"
 import type { Tree } from "../tree/tree.ts"
 import { allocate, copy, truncate, write } from "./bytes.ts"
 import { create, link, rename, setAtime, setCtime, setMtime, unlink } from "./names.ts"
-import { changeLock, endSession, hold, letGoOf, reap } from "./sessions.ts"
+import { abandonSlices, changeLock, endSession, hold, letGoOf, reap } from "./sessions.ts"
 
 type Of<Tag extends WorkspaceEvent["_tag"]> = Extract<WorkspaceEvent, { readonly _tag: Tag }>
 
@@ -83,7 +83,10 @@ const evolveService = (tree: Tree, event: Service, at: number): void => {
       changeLock(tree, event)
       break
     case "SlicesReserved":
-      tree.reservations.add(event.holder, event.first, event.count)
+      tree.reservations.add({ ...event, at })
+      break
+    case "SlicesAbandoned":
+      abandonSlices(tree, event, at)
       break
     case "Collected":
       for (const sequence of event.sequences) tree.garbage.collect(sequence)

@@ -2,7 +2,9 @@
 import type { Lock } from "../../../messages/lock.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import { forget, grant, type Locks, noLocks, release } from "../tree/locks.ts"
+import type { Reservation } from "../tree/reservations.ts"
 import { lockKey, type Tree } from "../tree/tree.ts"
+import type { Death } from "./count.ts"
 import { drop } from "./names.ts"
 
 type Of<Tag extends WorkspaceEvent["_tag"]> = Extract<WorkspaceEvent, { readonly _tag: Tag }>
@@ -18,8 +20,18 @@ export const endSession = (tree: Tree, event: Of<"SessionEnded">, at: number): v
   tree.sessions.delete(session)
   for (const [key, locks] of tree.locks) keep(tree, key, forget(locks, session))
   for (const ino of tree.orphans.keys()) letGo(tree, ino, session)
-  for (const { first, count } of tree.reservations.abandon(session))
-    tree.garbage.push({ id: first, size: -1, at, version, count })
+  abandon(tree, (one) => one.holder === session, { at, version })
+}
+
+/** What was never used is garbage too: a host may have stored objects under it before it failed. */
+const abandon = (tree: Tree, which: (one: Reservation) => boolean, death: Death): void => {
+  for (const { first, count } of tree.reservations.abandon(which))
+    tree.garbage.push({ id: first, size: -1, count, ...death })
+}
+
+export const abandonSlices = (tree: Tree, { firsts, version }: Of<"SlicesAbandoned">, at: number): void => {
+  const taken = new Set(firsts)
+  abandon(tree, ({ first }) => taken.has(first), { at, version })
 }
 
 export const hold = (tree: Tree, event: Of<"Held">): void => {

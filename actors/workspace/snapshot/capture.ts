@@ -38,8 +38,8 @@ export interface Rest {
   /** Inode and time, in the order in which they were doomed. */
   readonly doomed: ReadonlyArray<readonly [number, number]>
   readonly locks: ReadonlyArray<readonly [string, unknown]>
-  /** Holder, first id, count, and in base64 the bits of those that were used. */
-  readonly reservations: ReadonlyArray<readonly [string, number, number, string]>
+  /** Holder, first id, count, time, and in base64 the bits of those that were used. */
+  readonly reservations: ReadonlyArray<readonly [string, number, number, number, string]>
 }
 
 const int64 = (values: Float64Array | ReadonlyArray<number>) => ({
@@ -273,10 +273,11 @@ const restOf = (tree: Tree): Rest => ({
   orphans: [...tree.orphans].map(([ino, { until, holders, nameless }]) => [ino, until, [...holders], nameless]),
   doomed: [...tree.doomed],
   locks: [...tree.locks],
-  reservations: tree.reservations.list.map(({ holder, first, count, used }) => [
+  reservations: tree.reservations.list.map(({ holder, first, count, at, used }) => [
     holder,
     first,
     count,
+    at,
     Buffer.from(used).toString("base64")
   ])
 })

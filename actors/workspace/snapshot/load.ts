@@ -70,7 +70,8 @@ const loadRest = (tree: Tree, rest: Rest): void => {
     tree.orphans.set(ino, { until, holders: new Set(holders), nameless })
   for (const [ino, until] of rest.doomed) tree.doomed.set(ino, until)
   for (const [key, locks] of rest.locks) tree.locks.set(key, locks as Locks)
-  for (const [holder, first, count, bits] of rest.reservations) tree.reservations.restore(holder, first, count, bits)
+  for (const [holder, first, count, at, bits] of rest.reservations)
+    tree.reservations.restore({ holder, first, count, at }, bits)
 }
 
 const total = (batches: ReadonlyArray<Batch>): number => batches.reduce((sum, { rows }) => sum + rows, 0)

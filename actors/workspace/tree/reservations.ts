@@ -4,6 +4,8 @@ export interface Reservation {
   readonly holder: string
   readonly first: number
   readonly count: number
+  /** When they were given out. */
+  readonly at: number
   /** One bit for each id, set when it is used. */
   readonly used: Uint8Array
   left: number
@@ -15,17 +17,18 @@ export class Reservations {
   /** Ids begin at 1: 0 is the hole. */
   next = 1
 
-  add(holder: string, first: number, count: number): void {
-    this.list.push({ holder, first, count, used: new Uint8Array(Math.ceil(count / 8)), left: count })
+  add(one: Pick<Reservation, "holder" | "first" | "count" | "at">): void {
+    const { holder, first, count, at } = one
+    this.list.push({ holder, first, count, at, used: new Uint8Array(Math.ceil(count / 8)), left: count })
     this.next = Math.max(this.next, first + count)
   }
 
   /** As a snapshot has it: the bits in base64. */
-  restore(holder: string, first: number, count: number, bits: string): void {
+  restore(one: Pick<Reservation, "holder" | "first" | "count" | "at">, bits: string): void {
     const used = Uint8Array.from(Buffer.from(bits, "base64"))
-    let left = count
+    let left = one.count
     for (const byte of used) for (let rest = byte; rest !== 0; rest &= rest - 1) left -= 1
-    this.list.push({ holder, first, count, used, left })
+    this.list.push({ ...one, used, left })
   }
 
   private find(id: number): number {
@@ -59,13 +62,14 @@ export class Reservations {
     if (one.left === 0) this.list.splice(index, 1)
   }
 
-  /** Takes from a holder what it did not use: runs of ids. */
-  *abandon(holder: string): Generator<{ readonly first: number; readonly count: number }> {
-    const mine = this.list.filter((one) => one.holder === holder)
-    const others = this.list.filter((one) => one.holder !== holder)
+  /** Takes back what was not used of some reservations: runs of ids. */
+  *abandon(which: (one: Reservation) => boolean): Generator<{ readonly first: number; readonly count: number }> {
+    const taken = this.list.filter(which)
+    if (taken.length === 0) return
+    const others = this.list.filter((one) => !taken.includes(one))
     this.list.length = 0
     this.list.push(...others)
-    for (const { first, count, used } of mine) {
+    for (const { first, count, used } of taken) {
       let start = -1
       for (let at = 0; at <= count; at++) {
         const isUnused = at < count && ((used[at >>> 3] as number) & (1 << (at & 7))) === 0
