@@ -127,7 +127,8 @@ export const leased = Effect.fnUntraced(function* (
       const untilBeat = (options.ttlMs / 4) * (0.8 + 0.4 * (yield* Random.next))
       const untilNews = sightings.nextAt - (yield* Clock.currentTimeMillis)
       const rest = Effect.sleep(Math.ceil(Math.min(untilBeat, Math.max(options.ttlMs / 16, untilNews))))
-      yield* Effect.raceFirst(rest, news.wait)
+      // Many that come and go at once are looked at together.
+      yield* Effect.raceFirst(rest, Effect.andThen(Effect.sleep(Math.ceil(options.ttlMs / 40)), news.wait))
     }
   })
 
