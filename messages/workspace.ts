@@ -195,7 +195,7 @@ export const workspace = protocol({
     /** The value in base64. */
     Xattr: { input: Schema.Struct({ ino: Ino, name: Name }), reply: Schema.Struct({ value: Schema.String }) },
     ListXattr: { input: Schema.Struct({ ino: Ino }), reply: Schema.Struct({ names: Schema.Array(Name) }) },
-    /** Parts in the file's order without gaps, to the end of the range or of the file; `more` when they are too many. */
+    /** Parts in the file's order without gaps, to the end of the range or the file; `more` when they are too many. */
     ReadPlan: {
       input: Schema.Struct({ ino: Ino, ...range }),
       reply: Schema.Struct({ size: Schema.Natural, parts: Schema.Array(Part), more: Schema.Boolean, version })

@@ -1,4 +1,4 @@
-/** The naive workspace: objects that point to each other, and every byte by itself. What it says is held against ours. */
+/** The naive workspace: objects that point to each other, and every byte by itself. Ours is held against it. */
 
 export type Time = readonly [number, number]
 

@@ -1,4 +1,4 @@
-/** A workspace and its mount sessions as the runtime runs them: sessions begin and end by outbox, orphans go by timer. */
+/** A workspace and its mount sessions as the runtime runs them: sessions come by outbox, orphans go by timer. */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { mountSessionDecider } from "../../actors/mount-session/session.ts"

@@ -1,8 +1,8 @@
 /**
  * Where a file's bytes are: its chunks' stacks of slices, flattened as they grow. Four numbers for each part, in the
  * order of the file and never overlapping: position in the file, slot of the slice, offset within the slice, length.
- * What no part covers is zeros. A part never crosses the edge of a chunk. Because a slice that is covered is cut at once, the
- * moment at which its last byte goes out of reach is known exactly.
+ * What no part covers is zeros. A part never crosses the edge of a chunk. Because a slice that is covered is cut at
+ * once, the moment at which its last byte goes out of reach is known exactly.
  */
 import { chunkBytes } from "../../../messages/slices.ts"
 
