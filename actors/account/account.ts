@@ -1,10 +1,18 @@
 /** The account actor: one per organisation. */
 import { type Account, account } from "../../messages/account.ts"
-import type { Decider } from "../decider.ts"
+import type { EventOf } from "../../messages/protocol.ts"
+import type { Decider, Obligation } from "../decider.ts"
 import { decide } from "./decide.ts"
 import { evolve } from "./evolve.ts"
 import { initial, load, type State, save } from "./state.ts"
 import { answer } from "./view.ts"
+
+/** A workspace is told of its layout; one that is not told has the usual one. */
+const oblige = (event: EventOf<Account>): ReadonlyArray<Obligation> => {
+  if (event._tag !== "WorkspaceCreated" || event.layout === "slices") return []
+  const command = { _tag: "Configure", layout: event.layout }
+  return [{ kind: "workspace", id: event.id, command }]
+}
 
 export const accountDecider: Decider<State, Account> = {
   protocol: account,
@@ -14,5 +22,6 @@ export const accountDecider: Decider<State, Account> = {
   evolve,
   answer,
   save,
-  load
+  load,
+  oblige
 }

@@ -1,6 +1,7 @@
 /** A workspace and its mount sessions as the runtime runs them: sessions come by outbox, orphans go by timer. */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
+import { accountDecider } from "../../actors/account/account.ts"
 import { mountSessionDecider } from "../../actors/mount-session/session.ts"
 import { workspaceDecider } from "../../actors/workspace/workspace.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
@@ -8,7 +9,7 @@ import type { Settings } from "../../runtime/actor/owned.ts"
 import { type Ground, host, inWorld, query, tell } from "./hosted.ts"
 import { root } from "./workspace.ts"
 
-const kinds = [kindOf(workspaceDecider), kindOf(mountSessionDecider)]
+const kinds = [kindOf(workspaceDecider), kindOf(mountSessionDecider), kindOf(accountDecider)]
 const change = { who: root, time: [5, 5] }
 // biome-ignore lint/suspicious/noExplicitAny: a test knows which reply it asked for.
 type Any = any
@@ -63,6 +64,19 @@ const checkAfter = Effect.fnUntraced(function* (ground: Ground, ino: number) {
 })
 
 describe("a workspace in the runtime", () => {
+  it("has the layout that its account gave it", () => {
+    inWorld((ground) =>
+      Effect.gen(function* () {
+        yield* host(ground, { kinds })
+        const account = { kind: "account", id: "acme", caller: "admin" }
+        yield* tell(ground, "FoundOrganisation", {}, account)
+        yield* tell(ground, "CreateWorkspace", { name: "home", layout: "generations" }, account)
+        yield* Effect.sleep(100)
+        expect((yield* ask(ground, "StatFs", {})).ok.layout).toBe("generations")
+      })
+    )
+  })
+
   it("cleans up behind a session that is not heard of any more, and knows so after a restart", () => {
     inWorld((ground) =>
       Effect.gen(function* () {
