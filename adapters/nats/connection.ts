@@ -22,8 +22,8 @@ export interface ConnectOptions {
 }
 
 /**
- * A server that dies between its greeting and its consent is not noticed by the client before this is over, and meanwhile
- * it tries no other one.
+ * A server that dies between its greeting and its consent is not noticed by the client before this is over, and
+ * meanwhile it tries no other one.
  */
 const connectTimeoutMs = 2_000
 // At once when the server merely restarted; spread out, so that a thousand clients do not come back in one moment.
