@@ -161,7 +161,13 @@ export const streamPartition = protocol({
     ShowStream: { input: Schema.Struct({ stream }), reply: Schema.Struct({ info: StreamInfo }) },
     /** For nodes that do not hold the partition, and for NATS clients: as many whole appends as fit into a message. */
     ReadStream: {
-      input: Schema.Struct({ stream, from: offset, bytesMax: Schema.optionalKey(Schema.Natural) }),
+      input: Schema.Struct({
+        stream,
+        from: offset,
+        bytesMax: Schema.optionalKey(Schema.Natural),
+        /** For a fork, which shares what lies before this offset: also when the stream itself is deleted. */
+        sharedUpTo: Schema.optionalKey(offset)
+      }),
       reply: Schema.Struct({ info: StreamInfo, from: offset, next: offset, wires: Schema.Array(Wire) })
     },
     /** The append that begins at this offset. */

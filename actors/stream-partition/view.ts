@@ -40,11 +40,13 @@ export const answer = (state: State, query: QueryOf<StreamPartition>, { at }: { 
     return { reply: { subscription: told(subscriber) } }
   }
   if (query._tag === "ReadUnit") return unit(state, query.stream, query.from)
-  const found = find(state, query.stream, at)
+  const shared = query._tag === "ReadStream" ? query.sharedUpTo : undefined
+  const kept = shared === undefined ? undefined : state.streams.get(query.stream)
+  const found = kept === undefined ? find(state, query.stream, at) : { stream: kept }
   if ("absent" in found) return { refused: absence(query.stream, found.absent) }
   const { stream } = found
   if (query._tag === "ShowStream") return { reply: { info: infoOf(stream) } }
-  if (query._tag === "ReadStream") return read(stream, query.from, query.bytesMax ?? readBytesMax)
+  if (query._tag === "ReadStream") return read(stream, query)
   const { snapshot } = stream
   return snapshot === undefined ? { refused: { _tag: "NoSnapshot" } } : { reply: { snapshot } }
 }
@@ -71,12 +73,20 @@ const wireOf = (stream: Stream, from: number, to: number): Wire => {
 
 const isText = (bytes: Buffer): boolean => Buffer.from(bytes.toString()).equals(bytes)
 
-const read = (stream: Stream, from: number, bytesMax: number): Answered => {
-  if (from < stream.floor) return { refused: { _tag: "BelowFloor", floor: stream.floor } }
+interface Range {
+  readonly from: number
+  readonly bytesMax?: number
+  readonly sharedUpTo?: number
+}
+
+/** Of the stream's own appends: what it shares with a source is read from the source. */
+const read = (stream: Stream, { from, bytesMax = readBytesMax, sharedUpTo }: Range): Answered => {
+  if (from < stream.floor && sharedUpTo === undefined) return { refused: { _tag: "BelowFloor", floor: stream.floor } }
   const base = stream.origin?.offset ?? 0
   const wires: Array<Wire> = []
-  let next = Math.min(Math.max(from, base), stream.tail)
-  for (let bytes = 0; next < stream.tail && bytes < Math.min(bytesMax, readBytesMax); ) {
+  const end = Math.min(stream.tail, sharedUpTo ?? stream.tail)
+  let next = Math.min(Math.max(from, base), end)
+  for (let bytes = 0; next < end && bytes < Math.min(bytesMax, readBytesMax); ) {
     const found = stream.data?.unitAt(next)
     if (found === undefined) break
     if (wires.length > 0 && bytes + found.end - found.from > readBytesMax) break
@@ -84,7 +94,7 @@ const read = (stream: Stream, from: number, bytesMax: number): Answered => {
     bytes += found.end - found.from
     next = found.end
   }
-  return { reply: { info: infoOf(stream), from, next, wires } }
+  return { reply: { info: infoOf(stream), from: Math.min(from, end), next, wires } }
 }
 
 const list = (

@@ -48,8 +48,9 @@ const attempt = (partitions: Partitions, key: string, range: Range, { done, left
   }
   if (!("away" in reading)) return done(reading)
   if (!partitions.isServedHere(reading.away) || left === 0) return fromOwner(partitions, key, range, done)
-  partitions.ask(reading.away, { _tag: "ListStreams", prefix: "", limit: 1 }, "node", (outcome) => {
-    if ("ok" in outcome) attempt(partitions, key, range, { done, left: left - 1 })
+  // Whatever it answers, it is in memory then.
+  partitions.ask(reading.away, { _tag: "ShowStream", stream: key }, "node", (outcome) => {
+    if ("ok" in outcome || "refused" in outcome) attempt(partitions, key, range, { done, left: left - 1 })
     else done({ failed: outcome })
   })
 }
@@ -60,27 +61,38 @@ const partOf = (wire: Wire): Part =>
     ? { object: wire.object, size: wire.size, skip: 0 }
     : Buffer.from(wire.text ?? wire.base64 ?? "", wire.text === undefined ? "base64" : "utf8")
 
+interface Told {
+  readonly info: StreamInfo
+  readonly from: number
+  readonly next: number
+  readonly wires: ReadonlyArray<Wire>
+}
+
+interface Source {
+  readonly key: string
+  readonly upTo: number
+}
+
+/** From the stream's owner, or from the owner of the source that has what a fork shares with it. */
 const fromOwner = (partitions: Partitions, key: string, range: Range, done: (opened: Opened) => void): void => {
-  const query = { _tag: "ReadStream", stream: key, from: Math.min(range.from, Number.MAX_SAFE_INTEGER) } as const
-  partitions.ask(partitions.of(key), query, "node", (outcome) => {
-    if (!("ok" in outcome)) return done(absent(outcome))
-    const { info, from, next, wires } = outcome.ok as {
-      readonly info: StreamInfo
-      readonly from: number
-      readonly next: number
-      readonly wires: ReadonlyArray<Wire>
+  const ask = (asked: string, source: Source | undefined, use: (told: Told) => void): void => {
+    const query = {
+      ...{ _tag: "ReadStream" as const, stream: asked, from: range.from },
+      ...(source !== undefined && { sharedUpTo: source.upTo })
     }
+    partitions.ask(partitions.of(asked), query, "node", (outcome) => {
+      if (!("ok" in outcome)) return done(absent(outcome))
+      const told = outcome.ok as Told
+      const { forkedFrom } = told.info
+      if (forkedFrom === undefined || range.from >= forkedFrom.offset) return use(told)
+      const upTo = Math.min(forkedFrom.offset, source?.upTo ?? forkedFrom.offset)
+      ask(forkedFrom.source, { key: forkedFrom.source, upTo }, (shared) => use({ ...shared, info: told.info }))
+    })
+  }
+  ask(key, undefined, ({ info, from, next, wires }) => {
     const { contentType, createdAt, ttlS, expiresAt, tail, closed } = info
-    const rest = {
-      touchedAt: 0,
-      tail,
-      closed,
-      from: Math.min(from, tail),
-      next,
-      parts: wires.map(partOf),
-      here: undefined
-    }
-    done({ key, contentType, createdAt, ttlS, expiresAt, ...rest })
+    const rest = { touchedAt: 0, tail, closed, from: Math.min(from, tail), next, parts: wires.map(partOf) }
+    done({ key, contentType, createdAt, ttlS, expiresAt, ...rest, here: undefined })
   })
 }
 

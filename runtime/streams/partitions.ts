@@ -69,6 +69,11 @@ export class Partitions {
     return { state: cell.state as State, cell, serving }
   }
 
+  /** In which epoch it is served here; undefined when it is not. */
+  epochOf(partition: number): number | undefined {
+    return this.around.serving(partition)?.epoch
+  }
+
   isServedHere(partition: number): boolean {
     return this.around.serving(partition)?.mayAnswer() === true
   }

@@ -47,6 +47,8 @@ export class Subscriptions {
   private readonly followed = new Map<string, Followed>()
   private readonly partitions: Partitions
   private readonly workings: Workings
+  /** Partitions that were looked through, by the epoch in which they are served here. */
+  private readonly seen = new Map<number, number>()
   private isOver = false
 
   constructor(partitions: Partitions, live: Live, workings: Workings) {
@@ -138,21 +140,33 @@ export class Subscriptions {
     }
   }
 
-  /** Every partition that is served here is brought into memory, and every subscription looked at. */
+  /** A partition that has come to this node is brought into memory once, and every subscription is looked at. */
   private scan(): void {
     if (this.isOver) return
     for (const partition of this.partitions.ids.keys()) {
-      if (!this.partitions.isServedHere(partition)) continue
-      this.partitions.ask(partition, { _tag: "ListStreams", prefix: "", limit: 1 }, "node", () => {
-        for (const id of this.partitions.here(partition)?.state.subscribers.keys() ?? []) this.look(id, partition)
-      })
+      const epoch = this.partitions.epochOf(partition)
+      if (epoch === undefined) continue
+      if (this.seen.get(partition) === epoch) this.lookAll(partition)
+      else this.meet(partition, epoch)
     }
     this.workings.after(scanMs, () => this.scan())
   }
 
+  private meet(partition: number, epoch: number): void {
+    this.partitions.ask(partition, { _tag: "ListStreams", prefix: "", limit: 1 }, "node", (outcome) => {
+      if (!("ok" in outcome)) return
+      this.seen.set(partition, epoch)
+      this.lookAll(partition)
+    })
+  }
+
+  private lookAll(partition: number): void {
+    for (const id of this.partitions.here(partition)?.state.subscribers.keys() ?? []) this.look(id, partition)
+  }
+
   private look(id: string, partition: number): void {
     const here = this.partitions.here(partition)
-    if (here === undefined) return
+    if (here === undefined) return this.wakePartition(id, partition)
     const subscriber = here.state.subscribers.get(id)
     if (subscriber === undefined) {
       this.followed.delete(id)
@@ -164,6 +178,14 @@ export class Subscriptions {
     if (wait > 0) return this.workings.after(wait, () => this.look(id, partition))
     const pending = this.work(id, partition)
     if (pending.length > 0) this.wake(subscriber, followed, pending)
+  }
+
+  /** It was put away while nothing happened in it. */
+  private wakePartition(id: string, partition: number): void {
+    if (!this.partitions.isServedHere(partition)) return
+    this.partitions.ask(partition, { _tag: "ShowSubscription", id }, "node", () => {
+      if (this.partitions.here(partition) !== undefined) this.look(id, partition)
+    })
   }
 
   private wake({ id, config }: Subscriber, followed: Followed, tails: ReadonlyArray<Mark>): void {

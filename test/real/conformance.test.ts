@@ -14,7 +14,10 @@ const data = mkdtempSync(join(tmpdir(), "artifacts-conformance-"))
 beforeAll(async () => {
   const given = process.env["ARTIFACTS_CONFORMANCE_URL"]
   const flags = ["--nats", "127.0.0.1:0", "--long-poll-ms", String(config.longPollTimeoutMs)]
-  const node = nodeProcess({ name: "conformance", data, flags }).pipe(Scope.provide(scope))
+  const node = nodeProcess({ name: "conformance", data, flags }).pipe(
+    Effect.tap(({ ready }) => ready),
+    Scope.provide(scope)
+  )
   config.baseUrl = given ?? (await Effect.runPromise(node)).url
 })
 
