@@ -92,10 +92,13 @@ export class Reader {
     const { uploader } = this.host.writer
     const away = awayBlocks(file, from, to)
     for (const block of away) {
-      yield* Effect.mapError(
-        uploader.load(block),
-        ({ trouble }) => new DataFailed({ ino: file.ino, errno: trouble.errno, why: trouble.why })
-      )
+      const failed = yield* Effect.match(uploader.load(block), {
+        onFailure: ({ trouble }) => trouble,
+        onSuccess: () => undefined
+      })
+      // What is stored meanwhile has left the stage, and is looked for anew.
+      if (failed === undefined || block.state === "stored") continue
+      return yield* new DataFailed({ ino: file.ino, ...failed })
     }
     return away.length === 0 || awayBlocks(file, from, to).length === 0
   })

@@ -21,6 +21,9 @@ const segmentBytesMax = 64 * 1024 * 1024
 /** What is over needs room too, or a full stage could never become empty. */
 const reserveBytes = 1024 * 1024
 
+/** What is read at once when a stage is taken over. */
+const scanBytes = 4 * 1024 * 1024
+
 interface Live {
   readonly number: number
   size: number
@@ -147,21 +150,29 @@ export class Stage {
     })
   }
 
-  /** How many bytes of the segment are good records. */
+  /** How many bytes of the segment are good records, or a last one that was not written whole. */
   private scan(segment: Segment, visit: (record: StageRecord) => void): Effect.Effect<number, ScratchFailed> {
     const { tape } = this
+    const { number, size } = segment
     return Effect.gen(function* () {
-      let at = 0
-      while (at + headBytes <= segment.size) {
-        const head = Buffer.from(yield* tape.read(segment.number, at, headBytes))
-        const length = recordBytes(head)
-        if (at + length > segment.size) return at
-        const record = readRecord(Buffer.from(yield* tape.read(segment.number, at, length)), at)
+      let window: Buffer = Buffer.alloc(0)
+      let from = 0
+      for (let at = 0; at + headBytes <= size; ) {
+        let rest = window.subarray(at - from)
+        const needed = rest.length < headBytes ? headBytes : recordBytes(rest)
+        if (at + needed > size) return size
+        if (rest.length < needed) {
+          rest = Buffer.from(yield* tape.read(number, at, Math.min(size - at, Math.max(needed, scanBytes))))
+          window = rest
+          from = at
+          continue
+        }
+        const record = readRecord(rest.subarray(0, needed), at)
         if (record === undefined) return at
         visit(record)
-        at += length
+        at += needed
       }
-      return at
+      return size
     })
   }
 }

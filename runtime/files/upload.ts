@@ -51,6 +51,8 @@ export class Uploader {
   private readonly host: UploadHost
   /** Sealed blocks that wait for their turn, oldest first. */
   private waiting: Array<DirtyBlock> = []
+  /** Blocks that failed, until they are tried again. */
+  private readonly resting = new Set<DirtyBlock>()
   private active = 0
 
   constructor(host: UploadHost) {
@@ -86,13 +88,16 @@ export class Uploader {
     const { buffers, stage } = this.host
     if (stage === undefined) return
     const target = buffers.used - bytes
-    for (let index = this.waiting.length - 1; index >= 0 && buffers.used > target; index--) {
-      const block = this.waiting[index] as DirtyBlock
-      if (block.bytes === undefined || block.extents === undefined || block.pinned > 0) continue
-      if (block.extents.length > extentsMax && !this.restage(block, stage)) continue
-      buffers.giveBack(block.bytes)
-      block.bytes = undefined
-    }
+    for (let index = this.waiting.length - 1; index >= 0 && buffers.used > target; index--)
+      this.spillOne(this.waiting[index] as DirtyBlock, stage)
+    for (const block of this.resting) if (buffers.used > target) this.spillOne(block, stage)
+  }
+
+  private spillOne(block: DirtyBlock, stage: Stage): void {
+    if (block.bytes === undefined || block.extents === undefined || block.pinned > 0) return
+    if (block.extents.length > extentsMax && !this.restage(block, stage)) return
+    this.host.buffers.giveBack(block.bytes)
+    block.bytes = undefined
   }
 
   private restage(block: DirtyBlock, stage: Stage): boolean {
@@ -116,6 +121,8 @@ export class Uploader {
           if (stage === undefined) throw new Error("a block is on a stage that is not there")
           bytes.set(yield* Effect.mapError(stage.read(extent), failure), extent.off)
         }
+        // It came into the store meanwhile, and is read from there.
+        if (block.state === "stored") return bytes
         block.bytes ??= buffers.grow(undefined, block.used)
         block.bytes.set(bytes)
       }
@@ -142,12 +149,13 @@ export class Uploader {
   private readonly store = Effect.fnUntraced(function* (this: Uploader, block: DirtyBlock) {
     const { meters } = this.host
     let isStored = false
-    block.pinned += 1
     for (let pause = firstPauseMs; block.slice.runs.length > 0; pause = Math.min(pause * 2, pauseMsMax)) {
+      block.pinned += 1
       const failed = yield* Effect.match(this.attempt(block), {
         onFailure: (failed) => failed,
         onSuccess: () => undefined
       })
+      block.pinned -= 1
       if (failed === undefined) {
         isStored = true
         break
@@ -158,9 +166,11 @@ export class Uploader {
         break
       }
       this.host.troubled(block.slice, failed.trouble, failed.refused)
+      this.resting.add(block)
+      this.host.roomMade()
       yield* Effect.sleep(pause)
+      this.resting.delete(block)
     }
-    block.pinned -= 1
     this.settle(block, isStored)
   })
 

@@ -25,6 +25,9 @@ export interface WriterHost {
   readonly flushMs: number
 }
 
+/** More than this is taken piece by piece: it has to fit into the buffers and onto the stage at once. */
+const writeBytesMax = blockBytesMax
+
 interface Waiter {
   readonly look: () => void
 }
@@ -81,7 +84,7 @@ export class Writer {
   }
 
   accept(writing: Writing): boolean {
-    return this.waiters.length === 0 && this.take(writing)
+    return writing.data.length <= writeBytesMax && this.waiters.length === 0 && this.take(writing)
   }
 
   /** `through`: past the stage, which takes nothing; the writer is answered when it is committed. */
@@ -257,8 +260,14 @@ export class Writer {
     for (const waiter of [...this.waiters]) waiter.look()
   }
 
-  readonly write = (writing: Writing): Effect.Effect<void, DataFailed> =>
-    Effect.suspend(() => (this.accept(writing) ? Effect.void : this.waitFor(writing)))
+  readonly write = (writing: Writing): Effect.Effect<void, DataFailed> => {
+    const { data, offset } = writing
+    if (data.length <= writeBytesMax)
+      return Effect.suspend(() => (this.accept(writing) ? Effect.void : this.waitFor(writing)))
+    const first = this.write({ ...writing, data: data.subarray(0, writeBytesMax) })
+    const rest = { ...writing, offset: offset + writeBytesMax, data: data.subarray(writeBytesMax) }
+    return Effect.andThen(first, () => this.write(rest))
+  }
 
   private waitFor(writing: Writing): Effect.Effect<void, DataFailed> {
     this.meters.waits += 1
