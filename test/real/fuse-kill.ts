@@ -14,7 +14,9 @@ export interface Killed {
   readonly spare: boolean
   readonly operations: number
   readonly errors: ReadonlyArray<string>
+  /** The longest call of an application, and the longest time from a death to the next one's answer. */
   readonly longestMs: number
+  readonly restartMs: number
 }
 
 const file = (name: string) => new URL(name, import.meta.url).pathname
@@ -57,13 +59,15 @@ export const killing = (kills: number, pauseMs: number, spare: boolean, applicat
           for (const one of all) one.kill()
         })
     )
+    let restartMs = 0
     for (let count = 0; count < kills; count++) {
       yield* Effect.sleep(pauseMs)
-      while (held.answered() <= count) yield* Effect.sleep(5)
       const pid = held.pid()
       if (pid !== undefined) process.kill(pid, "SIGKILL")
+      const since = performance.now()
+      while (held.answered() <= count + 1) yield* Effect.sleep(2)
+      restartMs = Math.max(restartMs, Math.round(performance.now() - since))
     }
-    while (held.answered() <= kills) yield* Effect.sleep(5)
     yield* Effect.sleep(pauseMs)
     const seen = yield* Effect.promise(() => Promise.all(running.map((one) => one.stop())))
     const result: Killed = {
@@ -72,7 +76,8 @@ export const killing = (kills: number, pauseMs: number, spare: boolean, applicat
       spare,
       operations: seen.reduce((sum, { operations }) => sum + operations, 0),
       errors: seen.flatMap(({ errors }) => errors),
-      longestMs: Math.round(Math.max(...seen.map(({ longestMs }) => longestMs)))
+      longestMs: Math.round(Math.max(...seen.map(({ longestMs }) => longestMs))),
+      restartMs
     }
     return result
   }).pipe(Effect.scoped)

@@ -1,0 +1,65 @@
+/** The mount contract on the kernel's own protocol, for a tree that the asking thread has and for one that the main has. */
+import { type ChildProcess, fork, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { accessSync, constants, mkdtempSync, readFileSync, rmdirSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { describe, it } from "vitest"
+import { type Mounted, mountContract } from "../contract/mount.ts"
+import type { Said } from "./fuse-mount.ts"
+
+/** Why there can be no mounts here, or undefined. */
+export const unable = (): string | undefined => {
+  try {
+    accessSync("/dev/fuse", constants.R_OK | constants.W_OK)
+    return process.geteuid?.() === 0 ? undefined : "mounting without fusermount3 needs root"
+  } catch {
+    return "there is no /dev/fuse that may be opened"
+  }
+}
+
+/** Sent out of sight, a mount that nobody ends any more cannot hold the machine. */
+const clean = (place: string): void => {
+  if (readFileSync("/proc/self/mountinfo", "utf8").includes(` ${place} `)) spawnSync("umount", ["-l", place])
+  rmdirSync(place)
+}
+
+const started = async (settings: object, options: object): Promise<Mounted> => {
+  const place = mkdtempSync(join(tmpdir(), "artifacts-fuse-"))
+  const args = [place, JSON.stringify(settings), JSON.stringify(options)]
+  const child: ChildProcess = fork(new URL("./fuse-mount.ts", import.meta.url), args)
+  const ended = once(child, "exit")
+  const ready = await Promise.race([once(child, "message"), ended])
+  if (ready[0] !== "ready") {
+    clean(place)
+    throw new Error(`the process that mounts ended with ${ready[0]}`)
+  }
+  let id = 0
+  return {
+    place,
+    behind: async (behind, invalidate) => {
+      const said: Said = { id: ++id, behind, invalidate }
+      child.send(said)
+      await once(child, "message")
+    },
+    end: async () => {
+      child.kill("SIGTERM")
+      await ended
+      clean(place)
+    }
+  }
+}
+
+const why = unable()
+if (why !== undefined) {
+  describe("Mount: fuse", () => {
+    it.skip(why)
+    console.log(`skipped: mounts, for ${why}`)
+  })
+} else {
+  mountContract("fuse, answered by the thread that asks", () => started({ where: "worker" }, {}))
+  mountContract("fuse, answered by the main thread", () => started({ where: "main" }, {}))
+  // The kernel then takes its own word for sizes: such a mount alone writes, so there is nothing to be told.
+  const gathering = () => started({ where: "main" }, { writeback: true, explicitPages: true })
+  mountContract("fuse, with writes gathered by the kernel", gathering, { invalidation: true })
+}
