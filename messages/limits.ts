@@ -27,8 +27,11 @@ export const windowBytesMax = 1024 * 1024
 /** How long a client keeps on asking by default: longer than a JetStream election, which takes 4 to 9 seconds. */
 export const patienceMs = 20_000
 
-/** How long a client waits for one attempt before it asks again with the same command id. */
-export const attemptMs = 5_000
+/**
+ * How long a client waits for one attempt before it asks again with the same command id. A request that dies with its node
+ * is not answered at all, so this is less than a lease.
+ */
+export const attemptMs = 2_000
 
 /** Workspaces and keys of one account; their registry is one actor's state and has to stay small enough to hold. */
 export const accountWorkspacesMax = 100_000

@@ -2,7 +2,7 @@
 import { Clock, Effect } from "effect"
 import { deadlineHeader, idHeader } from "../../messages/envelope.ts"
 import { tokenPattern } from "../../messages/ids.ts"
-import { attemptMs, messageBytesMax, patienceMs } from "../../messages/limits.ts"
+import { messageBytesMax, patienceMs } from "../../messages/limits.ts"
 import type { Verb } from "../../messages/subjects.ts"
 import type { Client } from "../client.ts"
 import type { Bearer, KeyCheck } from "../keys.ts"
@@ -16,6 +16,9 @@ const reach: Readonly<Record<string, (id: string, org: string) => boolean>> = {
   account: (id, org) => id === org
 }
 
+/** Whoever names no deadline is not kept waiting over an election: proxies between would give up before. */
+const unsaidPatienceMs = 5_000
+
 const idPattern = /^[\x21-\x7e]{1,200}$/
 
 const malformed = (message: string) => new Refused({ status: 400, code: "Malformed", message })
@@ -28,7 +31,7 @@ const header = ({ request }: Exchange, name: string): string | undefined => {
 /** How long the asker still wants to wait, by the deadline that came along. */
 const patienceOf = (exchange: Exchange, now: number): number | Refused => {
   const deadline = header(exchange, deadlineHeader)
-  if (deadline === undefined) return Math.min(patienceMs, attemptMs)
+  if (deadline === undefined) return unsaidPatienceMs
   if (!/^\d{1,15}$/.test(deadline)) return malformed(`${deadlineHeader} has to be milliseconds since the epoch`)
   const left = Number(deadline) - now
   return left <= 0
