@@ -15,8 +15,8 @@ export const LockOwner = Schema.String.check(Schema.isPattern(/^[0-9a-zA-Z_-]{1,
 /** The last byte of a range that goes on to the end of the file, wherever that is. */
 export const lockEndMax = Number.MAX_SAFE_INTEGER
 
-/** Ranges and waiters of one inode: past this a caller is told ENOSPC rather than the whole workspace made slow. */
-export const locksOfInodeMax = 4096
+/** Ranges and waiters of one inode: all of them may be granted in one entry, and that has to fit into a message. */
+export const locksOfInodeMax = 1024
 
 /** Both ends belong to the range; flock's is 0 to `lockEndMax`. */
 export const Range = { start: Schema.Natural, end: Schema.Natural }

@@ -54,6 +54,7 @@ export const dump = (tree: Tree) => {
     orphans: [...tree.orphans].map(([ino, { until, holders, nameless }]) => [ino, until, [...holders], nameless]),
     doomed: [...tree.doomed],
     sessions: [...tree.sessions].map(([session, { mode, host, began }]) => [session, mode, host, began]),
-    locks: [...tree.locks]
+    locks: [...tree.locks],
+    stalled: [...tree.stalled].sort()
   }
 }

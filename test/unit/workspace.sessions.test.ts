@@ -1,5 +1,6 @@
 /** Sessions: who may change anything, what is held open without a name, and locks with their queue. */
 import { beforeEach, describe, expect, it } from "vitest"
+import { workspaceDecider } from "../../actors/workspace/workspace.ts"
 import { lockEndMax } from "../../messages/lock.ts"
 import { Desk, digestsOf, root } from "./workspace.ts"
 
@@ -87,6 +88,24 @@ describe("a file without a name", () => {
     expect(gone()).toBe(false)
     desk.do({ _tag: "Release", ino }, "s2")
     expect(gone()).toBe(true)
+  })
+
+  it("waits for them also when the session that took the name has closed it", () => {
+    begin("s2")
+    unlink(true, "s1")
+    desk.do({ _tag: "Release", ino }, "s1")
+    expect([gone(), workspaceDecider.due?.(desk.tree)]).toEqual([false, desk.at + 60_000])
+    desk.at += 60_000
+    desk.tick()
+    expect([gone(), workspaceDecider.due?.(desk.tree)]).toEqual([true, undefined])
+  })
+
+  it("by the thousands goes in several entries when its session ends, the later ones at once", () => {
+    for (let n = 0; n < 4100; n++) desk.do({ _tag: "CreateNameless", parent: 1, mode: 0o600, ...change }, "s1")
+    end("s1")
+    expect([desk.tree.orphans.size, workspaceDecider.due?.(desk.tree)]).toEqual([4, 1])
+    desk.tick()
+    expect([desk.tree.orphans.size, workspaceDecider.due?.(desk.tree)]).toEqual([0, undefined])
   })
 
   it("goes at a tick when nobody says so", () => {
@@ -228,6 +247,14 @@ describe("locks", () => {
     expect(desk.do({ ...cancel, ticket: 2 }, "s3")).toMatchObject({ granted: true })
   })
 
+  it("that are given up let those by who waited behind", () => {
+    lock("s1", "read")
+    lock("s2", "write", { wait: true })
+    lock("s3", "read", { wait: true })
+    desk.do({ _tag: "CancelLock", ino, family: "posix", owner: "o1", ticket: 1 }, "s2")
+    expect(granted()).toEqual(["s3"])
+  })
+
   it("go with their session, and the next one has them", () => {
     lock("s1", "write")
     lock("s2", "write", { wait: true })
@@ -238,6 +265,20 @@ describe("locks", () => {
     expect(granted()).toEqual(["s3"])
     end("s3")
     expect(desk.tree.locks.size).toBe(0)
+  })
+
+  it("of very many files are passed on in several entries when their session ends", () => {
+    for (let n = 0; n < 1500; n++) {
+      const { attributes } = desk.do({ _tag: "Create", parent: 1, name: `n${n}`, mode: 0o600, ...change })
+      lock("s1", "write", { ino: attributes.ino })
+      lock("s2", "write", { ino: attributes.ino, wait: true })
+    }
+    end("s1")
+    expect([granted().length, workspaceDecider.due?.(desk.tree)]).toEqual([1001, 1])
+    desk.tick()
+    expect([granted().length, workspaceDecider.due?.(desk.tree)]).toEqual([1500, undefined])
+    const tokens = desk.log.flatMap(({ event }) => (event._tag === "Locked" ? [event.token] : []))
+    expect(new Set(tokens).size).toBe(3000)
   })
 
   it("are had only on what there is, in a range that ends behind its beginning", () => {

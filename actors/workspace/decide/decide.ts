@@ -5,10 +5,10 @@ import { removeXattr, setAttr, setXattr, truncate } from "./attributes.ts"
 import { append, copyRange, fallocate, write } from "./bytes.ts"
 import { cancelLock, lock, unlock } from "./locks.ts"
 import { create, createNameless, link, mkdir, mknod, rmdir, symlink, unlink } from "./names.ts"
-import { letGo, open, tick } from "./orphans.ts"
+import { letGo, open } from "./orphans.ts"
 import { rename } from "./rename.ts"
 import { type Command, callerFault, type Of, type Outcome } from "./rules.ts"
-import { beginSession, collect, configure, endSession, reserveSlices } from "./sessions.ts"
+import { beginSession, collect, configure, endSession, reserveSlices, tick } from "./sessions.ts"
 
 const rules: {
   readonly [Tag in Command["_tag"]]: (tree: Tree, command: Of<Tag>, context: Context) => Outcome

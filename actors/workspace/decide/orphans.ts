@@ -53,13 +53,13 @@ export const letGo = (tree: Tree, command: Of<"Release">, context: Context): Out
 }
 
 /** Those that nobody holds and whose time is over. */
-export const tick = (tree: Tree, context: Context): Outcome => {
+export const overdue = (tree: Tree, context: Context): ReadonlyArray<WorkspaceEvent> => {
   const inos: Array<number> = []
   for (const [ino, until] of tree.doomed) {
     if (inos.length === reapedMax) break
     if (until <= context.at) inos.push(ino)
   }
-  return inos.length === 0 ? accept([], {}, context) : accept([reaped(inos, context)], {}, context)
+  return inos.length === 0 ? [] : [reaped(inos, context)]
 }
 
 export const reaped = (inos: ReadonlyArray<number>, context: Context): WorkspaceEvent => ({
@@ -67,9 +67,3 @@ export const reaped = (inos: ReadonlyArray<number>, context: Context): Workspace
   inos,
   version: context.version
 })
-
-/** When the first of them goes. */
-export const due = (tree: Tree): number | undefined => {
-  const first = tree.doomed.values().next()
-  return first.done === true ? undefined : first.value
-}

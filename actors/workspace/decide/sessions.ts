@@ -1,10 +1,10 @@
 /** Decisions of administration: limits, sessions, slice ids, and what was swept. */
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Context } from "../../decider.ts"
-import { forget } from "../tree/locks.ts"
+import { forget, type Locks, noLocks } from "../tree/locks.ts"
 import type { Tree } from "../tree/tree.ts"
 import { Course, type Place } from "./locks.ts"
-import { reaped, reapedMax } from "./orphans.ts"
+import { overdue, reaped, reapedMax } from "./orphans.ts"
 import { accept, needsSession, type Of, type Outcome, type Refused, refuse } from "./rules.ts"
 
 /** Without a session nobody hears of a holder's end: longer than the longest upload, its ids are its own. */
@@ -12,6 +12,9 @@ export const reservationMs = 24 * 3600 * 1000
 
 /** Reservations that one entry takes back. */
 const abandonedMax = 1000
+
+/** After so many grants no further inode's waiters are served in one entry. */
+const servedMax = 1000
 
 /** Those that a mount, or a key, has no business with. */
 export const officeFault = (caller: string): Refused | undefined =>
@@ -44,6 +47,36 @@ export const beginSession = (tree: Tree, command: Of<"BeginSession">, context: C
   return accept([{ _tag: "SessionBegan", session, mode, ...(host === undefined ? {} : { host }) }], {}, context)
 }
 
+/** What those get who waited for locks: so many that it fits into an entry. A tick goes on with the others. */
+const served = (tree: Tree, waiting: Iterable<readonly [string, Locks]>): ReadonlyArray<WorkspaceEvent> => {
+  const events: Array<WorkspaceEvent> = []
+  let token = tree.nextToken
+  for (const [key, locks] of waiting) {
+    if (events.length > servedMax) break
+    const course = new Course(placeOf(key), locks, token)
+    course.wake()
+    events.push(...course.events)
+    token = course.token
+  }
+  return events
+}
+
+/** What the moment has brought: locks that wait to be passed on, and inodes whose time is over. */
+export const tick = (tree: Tree, context: Context): Outcome => {
+  const stalled = [...tree.stalled].map((key) => [key, tree.locks.get(key) ?? noLocks] as const)
+  const events = [...served(tree, stalled), ...overdue(tree, context)]
+  return accept(events, {}, context)
+}
+
+/** A moment that is long over, for what is due at once: 0 would mean never. */
+const atOnce = 1
+
+export const due = (tree: Tree): number | undefined => {
+  if (tree.stalled.size > 0) return atOnce
+  const first = tree.doomed.values().next()
+  return first.done === true ? undefined : Math.max(first.value, atOnce)
+}
+
 const placeOf = (key: string): Place => {
   const colon = key.indexOf(":")
   return { family: key.slice(0, colon) as Place["family"], ino: Number(key.slice(colon + 1)) }
@@ -55,15 +88,12 @@ export const endSession = (tree: Tree, command: Of<"EndSession">, context: Conte
   const { session } = command
   if (!tree.sessions.has(session)) return accept([], {}, context)
   const events: Array<WorkspaceEvent> = [{ _tag: "SessionEnded", session, version: context.version }]
-  let token = tree.nextToken
+  const left = new Map<string, Locks>()
   for (const [key, locks] of tree.locks) {
-    const left = forget(locks, session)
-    if (left.held.length === locks.held.length && left.queue.length === locks.queue.length) continue
-    const course = new Course(placeOf(key), left, token)
-    course.wake()
-    events.push(...course.events)
-    token = course.token
+    const rest = forget(locks, session)
+    if (rest.held.length !== locks.held.length || rest.queue.length !== locks.queue.length) left.set(key, rest)
   }
+  events.push(...served(tree, left))
   const inos: Array<number> = []
   for (const [ino, { holders, until }] of tree.orphans) {
     if (inos.length === reapedMax) break

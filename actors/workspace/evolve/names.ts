@@ -147,7 +147,9 @@ export const drop = (tree: Tree, slot: number, death: Death): void => {
   tree.rdevs.delete(ino)
   tree.orphans.delete(ino)
   tree.doomed.delete(ino)
-  tree.locks.delete(lockKey("flock", ino))
-  tree.locks.delete(lockKey("posix", ino))
+  for (const key of [lockKey("flock", ino), lockKey("posix", ino)]) {
+    tree.locks.delete(key)
+    tree.stalled.delete(key)
+  }
   inodes.remove(slot)
 }

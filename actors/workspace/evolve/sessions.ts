@@ -1,7 +1,7 @@
 /** How sessions, what they hold open, and their locks change. */
 import type { Lock } from "../../../messages/lock.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
-import { forget, grant, type Locks, noLocks, release } from "../tree/locks.ts"
+import { forget, grant, type Locks, next, noLocks, release } from "../tree/locks.ts"
 import type { Reservation } from "../tree/reservations.ts"
 import { lockKey, type Tree } from "../tree/tree.ts"
 import type { Death } from "./count.ts"
@@ -18,7 +18,11 @@ const letGo = (tree: Tree, ino: number, session: string): void => {
 export const endSession = (tree: Tree, event: Of<"SessionEnded">, at: number): void => {
   const { session, version } = event
   tree.sessions.delete(session)
-  for (const [key, locks] of tree.locks) keep(tree, key, forget(locks, session))
+  for (const [key, locks] of tree.locks) {
+    const left = forget(locks, session)
+    keep(tree, key, left)
+    if (next(left) !== undefined) tree.stalled.add(key)
+  }
   for (const ino of tree.orphans.keys()) letGo(tree, ino, session)
   abandon(tree, (one) => one.holder === session, { at, version })
 }
@@ -74,7 +78,9 @@ export const withLock = (locks: Locks, event: LockEvent): Locks => {
 
 export const changeLock = (tree: Tree, event: LockEvent): void => {
   const key = lockKey(event.family, event.ino)
-  keep(tree, key, withLock(tree.locks.get(key) ?? noLocks, event))
+  const locks = withLock(tree.locks.get(key) ?? noLocks, event)
+  keep(tree, key, locks)
+  if (tree.stalled.has(key) && next(locks) === undefined) tree.stalled.delete(key)
   if (event._tag === "Locked") tree.nextToken = Math.max(tree.nextToken, event.token + 1)
   if (event._tag === "LockQueued") tree.nextTicket = Math.max(tree.nextTicket, event.ticket + 1)
 }

@@ -1,5 +1,5 @@
 /** A tree from the bytes that it was saved as. */
-import type { Locks } from "../tree/locks.ts"
+import { type Locks, next } from "../tree/locks.ts"
 import { bare, directoryOf, newDirectory, type Tree } from "../tree/tree.ts"
 import { type Batch, decode } from "./arrow.ts"
 import type { Rest, TableName } from "./capture.ts"
@@ -69,7 +69,10 @@ const loadRest = (tree: Tree, rest: Rest): void => {
   for (const [ino, until, holders, nameless] of rest.orphans)
     tree.orphans.set(ino, { until, holders: new Set(holders), nameless })
   for (const [ino, until] of rest.doomed) tree.doomed.set(ino, until)
-  for (const [key, locks] of rest.locks) tree.locks.set(key, locks as Locks)
+  for (const [key, locks] of rest.locks) {
+    tree.locks.set(key, locks as Locks)
+    if (next(locks as Locks) !== undefined) tree.stalled.add(key)
+  }
   for (const [holder, first, count, at, bits] of rest.reservations)
     tree.reservations.restore({ holder, first, count, at }, bits)
 }

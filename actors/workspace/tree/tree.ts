@@ -47,6 +47,8 @@ export interface Tree {
   readonly sessions: Map<string, Session>
   /** By family and inode number. */
   readonly locks: Map<string, Locks>
+  /** The keys of locks whose waiters could be served: a session ended that held more than one entry could pass on. */
+  readonly stalled: Set<string>
   nextIno: number
   nextToken: number
   nextTicket: number
@@ -73,6 +75,7 @@ export const bare = (id: string): Tree => ({
   doomed: new Map(),
   sessions: new Map(),
   locks: new Map(),
+  stalled: new Set(),
   nextIno: rootIno + 1,
   nextToken: 1,
   nextTicket: 1
