@@ -1,4 +1,4 @@
-/** Locks under random commands: never two at odds, nobody waits who need not, every byte has the holder that it should. */
+/** Locks under random commands: no two at odds, nobody waits who need not, every byte has the holders it should. */
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { isFree, next } from "../../actors/workspace/tree/locks.ts"
