@@ -63,10 +63,10 @@ const exchange = (place: string, options: MountOptions, fd: number): Effect.Effe
     return Effect.succeed({ fd, negotiated })
   })
 
-/** Nobody may be left with a mount that hangs: what is in use goes out of sight and ends with its users. */
+/** Nobody may be left with a mount that hangs: where it is in use, its users get an error. */
 export const release = (place: string) =>
-  unmount(place, false).pipe(
-    Effect.catch(() => unmount(place, true)),
+  unmount(place, "plain").pipe(
+    Effect.catch(() => unmount(place, "forced")),
     Effect.orDie
   )
 

@@ -5,6 +5,8 @@ import { connect, release } from "./device.ts"
 import { look, unmount } from "./place.ts"
 import { type Device, serve } from "./serving.ts"
 
+const free = (place: string, lazy: boolean) => unmount(place, lazy ? "lazy" : "plain")
+
 /** Mounts in this process: when it dies, so does the mount. */
 export const layer = Layer.succeed(Mount, {
   mount: Effect.fnUntraced(function* (mounting: Mounting) {
@@ -14,10 +16,10 @@ export const layer = Layer.succeed(Mount, {
     yield* Effect.addFinalizer(() => release(mounting.place))
     return mounted
   }),
-  unmount,
+  unmount: free,
   look
 })
 
 /** Serves a device that a supervisor opened and mounted, and will close. */
 export const layerInherited = (device: Device) =>
-  Layer.succeed(Mount, { mount: (mounting: Mounting) => serve(device, mounting), unmount, look })
+  Layer.succeed(Mount, { mount: (mounting: Mounting) => serve(device, mounting), unmount: free, look })

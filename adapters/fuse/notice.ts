@@ -62,12 +62,5 @@ export const encodeNotice = (invalidation: Invalidation): Buffer => {
   }
 }
 
-/** Asks the kernel for nothing of the root's pages: its reply wakes whoever blocks on the device. */
-export const wake = (): Buffer => {
-  const notice = started(notices.retrieve, 32)
-  wide(notice, 1, at + 8)
-  return notice
-}
-
 /** Asks the kernel to send again what was read and never answered. */
 export const resend = (): Buffer => started(notices.resend, 0)

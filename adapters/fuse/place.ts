@@ -1,5 +1,5 @@
 /** The directory that is mounted on: what is there, whether it may be mounted on, and how it is freed. */
-import { lstatSync, readdirSync, readFileSync, realpathSync } from "node:fs"
+import { lstatSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { Effect } from "effect"
 import { MountRefused } from "../../runtime/ports/mount.ts"
@@ -83,7 +83,7 @@ export const prepare = Effect.fnUntraced(function* (place: string) {
         `${place} is a mount (${type}) that nobody serves any more; unmount it first`
       )
     }
-    yield* unmount(place, true)
+    yield* unmount(place, "lazy")
   } else if (state === "mounted") {
     return yield* refuse(place, "already-mounted", `${place} is a mount already`)
   }
@@ -93,21 +93,38 @@ export const prepare = Effect.fnUntraced(function* (place: string) {
 
 const root = () => process.geteuid?.() === 0
 
-const unmounting = (place: string, lazy: boolean): readonly [string, ReadonlyArray<string>] =>
-  root()
-    ? ["umount", ["-c", ...(lazy ? ["-l"] : []), canonical(place)]]
-    : ["fusermount3", ["-u", ...(lazy ? ["-z"] : []), canonical(place)]]
+/** `forced` answers what is under way with an error, so that whoever uses the mount lets go of it. */
+export type How = "plain" | "lazy" | "forced"
+
+const unmounting = (place: string, how: How): readonly [string, ReadonlyArray<string>] => {
+  const path = canonical(place)
+  if (!root()) return ["fusermount3", ["-u", ...(how === "plain" ? [] : ["-z"]), path]]
+  return ["umount", ["-c", ...{ plain: [], lazy: ["-l"], forced: ["-f", "-l"] }[how], path]]
+}
+
+/** Ends a connection through the kernel's control files, which belong to whoever mounted it; not all hosts have them. */
+const abort = ({ connection }: Mountpoint): void => {
+  try {
+    writeFileSync(`/sys/fs/fuse/connections/${connection}/abort`, "1")
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException
+    if (!["ENOENT", "EACCES", "EPERM"].includes(code)) throw error
+  }
+}
 
 /** Unmounts; a directory that is no mount is left as it is. */
-export const unmount: (place: string, lazy: boolean) => Effect.Effect<void, MountRefused> = Effect.fnUntraced(
-  function* (place: string, lazy: boolean) {
-    if (mounted(place) === undefined) return
-    const [command, args] = unmounting(place, lazy)
-    const { code, said } = yield* run(command, args)
-    if (code === 0 || mounted(place) === undefined) return
-    if (code === undefined) return yield* refuse(place, "no-tool", `unmounting needs ${command}: ${said}`)
-    if (/busy/.test(said)) return yield* refuse(place, "busy", `${place} is in use`)
-    const denied = /superuser|permi|not allowed/i.test(said)
-    return yield* refuse(place, denied ? "no-permission" : "kernel", said)
-  }
-)
+export const unmount: (place: string, how: How) => Effect.Effect<void, MountRefused> = Effect.fnUntraced(function* (
+  place: string,
+  how: How
+) {
+  const found = mounted(place)
+  if (found === undefined) return
+  if (how === "forced" && !root()) abort(found)
+  const [command, args] = unmounting(place, how)
+  const { code, said } = yield* run(command, args)
+  if (code === 0 || mounted(place) === undefined) return
+  if (code === undefined) return yield* refuse(place, "no-tool", `unmounting needs ${command}: ${said}`)
+  if (/busy/.test(said)) return yield* refuse(place, "busy", `${place} is in use`)
+  const denied = /superuser|permi|not allowed/i.test(said)
+  return yield* refuse(place, denied ? "no-permission" : "kernel", said)
+})

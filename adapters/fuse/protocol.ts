@@ -62,7 +62,6 @@ export const notices = {
   invalInode: 2,
   invalEntry: 3,
   store: 4,
-  retrieve: 5,
   deleted: 6,
   resend: 7
 } as const

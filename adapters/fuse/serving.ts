@@ -1,13 +1,12 @@
 /** A file system on an open device: the two threads, what they exchange, and their common end. */
-import { writeSync } from "node:fs"
+import { statfs } from "node:fs"
 import { Worker } from "node:worker_threads"
 import { Cause, Deferred, Effect, type Scope } from "effect"
 import type { Invalidation, Mounted, Mounting } from "../../runtime/ports/mount.ts"
 import { Answering } from "./answering.ts"
 import type { Batch, Order, Report, Start } from "./channel.ts"
 import type { Negotiated } from "./init.ts"
-import { wake } from "./notice.ts"
-import { write } from "./reply.ts"
+import { mounted } from "./place.ts"
 
 /** An open device whose first exchange is done. */
 export interface Device {
@@ -17,7 +16,7 @@ export interface Device {
   readonly turn?: Effect.Effect<void>
 }
 
-/** How long the asking thread may take to notice the end before it is woken, and then before it is given up. */
+/** How long the asking thread may take to notice the end of the mount. */
 const endWaitMs = 1000
 
 /** Tells the kernel what it should forget, from a thread of its own that is started when it is first needed. */
@@ -67,14 +66,18 @@ interface Asking {
   readonly ended: Deferred.Deferred<void>
 }
 
-/** Ends the asking thread: by itself when the mount is gone, else it is woken and leaves the device to others. */
-const stop = Effect.fnUntraced(function* (fd: number, { ended, worker }: Asking) {
+/**
+ * Ends the asking thread: by itself when the mount is gone. Else it must be woken, which takes a request that always
+ * reaches it; it answers that one, and leaves the device to others.
+ */
+const stop = Effect.fnUntraced(function* (place: string, { ended, worker }: Asking) {
   const patient = Deferred.await(ended).pipe(Effect.timeoutOption(endWaitMs))
-  if ((yield* patient)._tag === "None") {
+  if (mounted(place) !== undefined) {
     worker.postMessage({ kind: "stop" } satisfies Order)
-    write(() => writeSync(fd, wake()))
-    yield* patient
+    // The answer tells nothing: when the mount has gone meanwhile, the thread has noticed by itself.
+    statfs(place, () => undefined)
   }
+  yield* patient
   // A thread that still blocks ends with its read; nobody may wait for it.
   worker.unref()
 })
@@ -84,7 +87,7 @@ const stop = Effect.fnUntraced(function* (fd: number, { ended, worker }: Asking)
  * opened it.
  */
 export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounted, never, Scope.Scope> =
-  Effect.fnUntraced(function* ({ fd, negotiated, turn }, { files, sync }) {
+  Effect.fnUntraced(function* ({ fd, negotiated, turn }, { files, place, sync }) {
     const context = yield* Effect.context<never>()
     const start: Start = { fd, negotiated, module: sync.module, data: sync.data }
     const asking: Asking = {
@@ -117,7 +120,7 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
     yield* Effect.addFinalizer(() =>
       Effect.gen(function* () {
         answering.interruptAll()
-        yield* stop(fd, asking)
+        yield* stop(place, asking)
         yield* Effect.promise(async () => notifying.end())
       })
     )

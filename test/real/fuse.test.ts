@@ -1,22 +1,13 @@
 /** The mount contract on the kernel's own protocol, for a tree that the asking thread has and for one that the main has. */
 import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { accessSync, constants, mkdtempSync, readFileSync, rmdirSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, it } from "vitest"
 import { type Mounted, mountContract } from "../contract/mount.ts"
+import { unable } from "./fuse-able.ts"
 import type { Said } from "./fuse-mount.ts"
-
-/** Why there can be no mounts here, or undefined. */
-export const unable = (): string | undefined => {
-  try {
-    accessSync("/dev/fuse", constants.R_OK | constants.W_OK)
-    return process.geteuid?.() === 0 ? undefined : "mounting without fusermount3 needs root"
-  } catch {
-    return "there is no /dev/fuse that may be opened"
-  }
-}
 
 /** Sent out of sight, a mount that nobody ends any more cannot hold the machine. */
 const clean = (place: string): void => {
