@@ -1,4 +1,4 @@
-/** Streams against a model that is only bytes: whatever is done, in whatever order, with snapshots and replays between. */
+/** Streams against a model that is only bytes: whatever is done, with snapshots and replays between. */
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { firstOf, runOf } from "../../actors/stream-partition/json.ts"

@@ -1,4 +1,4 @@
-/** Streams of a node as a process: what survives kill -9, what large and hostile requests do, and who waits for whom. */
+/** Streams of a node as a process: what survives kill -9, what hostile requests do, and who waits for whom. */
 import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { connect } from "node:net"
@@ -210,7 +210,8 @@ describe("streams of a node", () => {
           const search = each.query.map(([name, given]) => `${name}=${encodeURIComponent(given)}`).join("&")
           const lines = each.headers.map(([name, given]) => `${name}: ${given}\r\n`).join("")
           const bytes = Buffer.byteLength(each.body)
-          const head = `${each.method} ${each.prefix}${each.rest}?${search} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n`
+          const line = `${each.method} ${each.prefix}${each.rest}?${search} HTTP/1.1`
+          const head = `${line}\r\nhost: x\r\nconnection: close\r\n`
           // An event stream would go on: it is cut by what the node's own time-outs leave of it.
           if (search.includes("sse")) return
           const answer = await exchange(`${head}${lines}content-length: ${bytes}\r\n\r\n${each.body}`)

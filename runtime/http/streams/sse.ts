@@ -35,6 +35,19 @@ export const sse = (surface: Surface, asked: Asked, place: Place): void => {
   })
 }
 
+/** Bytes with the frame of a chunk around them, and where they stand in it. */
+interface Chunk {
+  readonly bytes: Buffer
+  readonly from: number
+  readonly to: number
+}
+
+const chunkOf = (text: string): Chunk => {
+  const size = Buffer.byteLength(text)
+  const head = `${size.toString(16)}\r\n`
+  return { bytes: Buffer.from(`${head}${text}\r\n`), from: head.length, to: head.length + size }
+}
+
 class Subscriber {
   private position = 0
   /** Something is being read for it: news are not for it now, for it looks again when that has been sent. */
@@ -86,10 +99,10 @@ class Subscriber {
     if (this.isOver) return
     if (news.over) return this.end()
     if (this.isBusy || (news.end <= this.position && !news.closed)) return
-    if (this.response.writableLength > pendingBytesMax) return this.pause()
+    if (this.pending > pendingBytesMax) return this.pause()
     // Whoever stands at the same place with the same cursor gets the same bytes.
     const name = `${this.position}:${this.cursorNow()}`
-    const made = news.made.get(name) as Buffer | undefined
+    const made = news.made.get(name) as Chunk | undefined
     if (made === undefined) return this.deliver(news, name)
     this.position = news.end
     this.write(made)
@@ -106,7 +119,7 @@ class Subscriber {
       const isClosed = news.closed
       const control = { next: to, cursor: this.cursorNow(), isUpToDate: true, isClosed }
       const data = opened.parts.length === 0 ? "" : dataFrame(this.coding, opened.parts)
-      const frames = Buffer.from(data + controlFrame(control))
+      const frames = chunkOf(data + controlFrame(control))
       if (news.end >= 0) news.made.set(name, frames)
       this.position = to
       this.write(frames)
@@ -158,10 +171,10 @@ class Subscriber {
     if (parts.length > 0 || isFirst || isClosed) {
       const control = { next: sheet.next, cursor: this.cursorNow(), isUpToDate, isClosed }
       const data = parts.length === 0 ? "" : dataFrame(this.coding, parts)
-      this.write(Buffer.from(data + controlFrame(control)))
+      this.write(chunkOf(data + controlFrame(control)))
     }
     if (isClosed) return this.end()
-    if (this.response.writableLength > pendingBytesMax) return this.pause()
+    if (this.pending > pendingBytesMax) return this.pause()
     // Something may have been committed while it was not listening.
     this.resume()
   }
@@ -171,15 +184,28 @@ class Subscriber {
     const { response } = this
     const cut = setTimeout(() => response.destroy(), stalledMs)
     this.timers.push(cut)
-    response.once("drain", () => {
+    const drained = (): void => {
       clearTimeout(cut)
       this.resume()
-    })
+    }
+    if (response.socket === null || this.pending === 0) drained()
+    else response.socket.once("drain", drained)
   }
 
-  private write(frames: Buffer): void {
+  /** What waits in the connection. */
+  private get pending(): number {
+    return this.response.writableLength + (this.response.socket?.writableLength ?? 0)
+  }
+
+  /**
+   * The connection is given the chunk as it is, for all who listen get the same one: framed by the response it would
+   * cost each of them three buffers. A client of HTTP/1.0 takes no chunks.
+   */
+  private write({ bytes, from, to }: Chunk): void {
     this.sentAt = this.surface.partitions.now()
-    this.response.write(frames)
+    const { response } = this
+    if (response.chunkedEncoding && response.socket !== null) response.socket.write(bytes)
+    else response.write(bytes.subarray(from, to))
   }
 
   private cursorNow(): string {
@@ -190,6 +216,6 @@ class Subscriber {
     const { partitions, options } = this.surface
     if (this.isBusy || partitions.now() - this.sentAt < options.keepAliveMs) return
     const control = { next: this.position, cursor: this.cursorNow(), isUpToDate: true, isClosed: false }
-    this.write(Buffer.from(controlFrame(control)))
+    this.write(chunkOf(controlFrame(control)))
   }
 }
