@@ -1,17 +1,19 @@
-/** A workspace's tree of many entries: bytes of memory for each, and what reading, changing, saving and loading it takes. */
+/** A workspace's tree of many entries: the memory that each takes, and the time of reading, changing and saving it. */
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
 import { load } from "../../actors/workspace/snapshot/load.ts"
 import { saving } from "../../actors/workspace/snapshot/save.ts"
 import { attributes, find, lookup, readDirectory, readPlan } from "../../actors/workspace/tree/read.ts"
 import { initial, type Tree } from "../../actors/workspace/tree/tree.ts"
 
-const entriesMax = Number(process.argv[2] ?? 1_000_000)
 /** As in a checkout of sources: one entry in twenty is a directory. */
 const filesOfDirectory = 19
 const directoriesOfDirectory = 8
+const samples = 1_000_000
 
-const collect = globalThis.gc
-if (collect === undefined) throw new Error("run it with --expose-gc: node --expose-gc test/bench/tree.ts [entries]")
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc") as () => void
 
 const memory = () => {
   // What the first round finds, the second lets go: buffers are freed behind their arrays.
@@ -21,13 +23,17 @@ const memory = () => {
   return heapUsed + arrayBuffers
 }
 
-const seconds = <T>(what: string, count: number, run: () => T): T => {
+interface Row {
+  readonly what: string
+  readonly ms: number
+  readonly ns: number
+}
+
+const timed = <T>(rows: Array<Row>, what: string, count: number, run: () => T): T => {
   const from = performance.now()
   const result = run()
   const ms = performance.now() - from
-  console.log(
-    `${what.padEnd(44)} ${ms.toFixed(0).padStart(7)} ms  ${((ms * 1e6) / count).toFixed(0).padStart(7)} ns each`
-  )
+  rows.push({ what, ms: Math.round(ms), ns: Math.round((ms * 1e6) / count) })
   return result
 }
 
@@ -37,7 +43,7 @@ const time = [1_779_465_601, 123_456_789] as const
 const created = (fields: object) =>
   JSON.parse(JSON.stringify({ _tag: "Created", uid: 1000, gid: 1000, time, ...fields }))
 
-const fill = (tree: Tree): void => {
+const fill = (tree: Tree, entriesMax: number): void => {
   let version = 0
   let entries = 0
   let slice = 1
@@ -58,41 +64,59 @@ const fill = (tree: Tree): void => {
   }
 }
 
-const before = memory()
-const tree = initial("bench")
-seconds(`${entriesMax} creates and writes folded`, entriesMax, () => fill(tree))
-const after = memory()
-const entries = tree.inodes.live
-console.log(`memory: ${((after - before) / entries).toFixed(0)} bytes an entry (${entries} entries, one slice a file)`)
+const read = (tree: Tree, rows: Array<Row>): void => {
+  const entries = tree.inodes.live
+  const inos = Array.from({ length: samples }, (_, index) => 2 + ((index * 7919) % (entries - 1)))
+  timed(rows, "find and attributes", samples, () => {
+    for (const ino of inos) attributes(tree, find(tree, ino))
+  })
+  const places: Array<readonly [number, string]> = []
+  for (let slot = 0; slot < tree.inodes.top && places.length < samples; slot++)
+    readDirectory(tree, slot, 0, (name) => places.push([slot, name]) > 0)
+  timed(rows, "lookup", places.length, () => {
+    for (const [slot, name] of places) if (lookup(tree, slot, name) < 0) throw new Error(`lost ${name}`)
+  })
+  timed(rows, "read plan", samples, () => {
+    for (const ino of inos) readPlan(tree, find(tree, ino), { offset: 0, length: 4096 })
+  })
+}
 
-const samples = 1_000_000
-const inos = Array.from({ length: samples }, (_, index) => 2 + ((index * 7919) % (entries - 1)))
-seconds("find and attributes", samples, () => {
-  for (const ino of inos) attributes(tree, find(tree, ino))
-})
-const places: Array<readonly [number, string]> = []
-for (let slot = 0; slot < tree.inodes.top && places.length < samples; slot++)
-  readDirectory(tree, slot, 0, (name) => places.push([slot, name]) > 0)
-seconds("lookup", places.length, () => {
-  for (const [slot, name] of places) if (lookup(tree, slot, name) < 0) throw new Error(`lost ${name}`)
-})
-seconds("read plan", samples, () => {
-  for (const ino of inos) readPlan(tree, find(tree, ino), { offset: 0, length: 4096 })
-})
+const snapshot = (tree: Tree, rows: Array<Row>) => {
+  const entries = tree.inodes.live
+  const steps: Array<number> = []
+  const saved = timed(rows, "save", entries, () => {
+    const parts = saving(tree)
+    for (;;) {
+      const from = performance.now()
+      const step = parts.next()
+      steps.push(Math.round(performance.now() - from))
+      if (step.done === true) return step.value
+    }
+  })
+  const again = timed(rows, "load", entries, () => load(saved, "bench"))
+  if (again.inodes.live !== entries) throw new Error("not all entries came back")
+  return { bytes: saved.length, firstStepMs: steps[0] ?? 0, longestStepMs: Math.max(...steps.slice(1)) }
+}
 
-const steps: Array<number> = []
-const saved = seconds("save", entries, () => {
-  const parts = saving(tree)
-  for (;;) {
-    const from = performance.now()
-    const step = parts.next()
-    steps.push(performance.now() - from)
-    if (step.done === true) return step.value
+/** `npm run bench -- tree [ENTRIES] [--json]` */
+export const main = (args: ReadonlyArray<string>): void => {
+  const entriesMax = Number(args.find((arg) => /^\d+$/.test(arg)) ?? 1_000_000)
+  const rows: Array<Row> = []
+  const before = memory()
+  const tree = initial("bench")
+  timed(rows, "create and write, folded", entriesMax, () => fill(tree, entriesMax))
+  const entries = tree.inodes.live
+  const bytesOfEntry = Math.round((memory() - before) / entries)
+  read(tree, rows)
+  const saved = snapshot(tree, rows)
+  if (args.includes("--json")) {
+    console.log(JSON.stringify({ entries, bytesOfEntry, rows, snapshot: saved }))
+    return
   }
-})
-const longest = Math.max(...steps.slice(1))
-console.log(
-  `  first step ${steps[0]?.toFixed(0)} ms, longest of the others ${longest.toFixed(0)} ms, ${saved.length} bytes`
-)
-const again = seconds("load", entries, () => load(saved, "bench"))
-if (again.inodes.live !== entries) throw new Error("not all entries came back")
+  console.log(`${entries} entries, one slice a file: ${bytesOfEntry} bytes of memory each`)
+  for (const { what, ms, ns } of rows)
+    console.log(`${what.padEnd(28)} ${String(ms).padStart(7)} ms ${String(ns).padStart(7)} ns each`)
+  console.log(
+    `snapshot: ${saved.bytes} bytes; ${saved.firstStepMs} ms at once, then steps of ${saved.longestStepMs} ms at most`
+  )
+}

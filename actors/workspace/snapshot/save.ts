@@ -34,7 +34,15 @@ export function* saving(tree: Tree): Generator<void, Uint8Array> {
   const size = Buffer.alloc(4)
   size.writeUInt32LE(text.length + padding)
   // JSON may end in spaces.
-  return Buffer.concat([size, text, Buffer.alloc(padding, " "), ...streams.map(([, stream]) => stream)])
+  const first = Buffer.concat([size, text, Buffer.alloc(padding, " ")])
+  const whole = Buffer.allocUnsafeSlow(streams.reduce((sum, [, stream]) => sum + stream.length, first.length))
+  let end = first.copy(whole)
+  for (const [, stream] of streams) {
+    whole.set(stream, end)
+    end += stream.length
+    yield
+  }
+  return whole
 }
 
 export const save = (tree: Tree): Uint8Array => {
