@@ -1,8 +1,11 @@
 /** Requests to the streams of a node over HTTP, as the commands make them: with a key where one is given, and again. */
+import { join } from "node:path"
 import { Effect, Schedule } from "effect"
 import { keyOfPath, streamFault } from "../../messages/stream.ts"
+import { readText } from "../node/files.ts"
 import { readNotice } from "../node/notice.ts"
 import { dataPath } from "../node/options.ts"
+import { adminToken } from "../node/secrets.ts"
 import { readGlobals } from "./globals.ts"
 import { Problem, usage } from "./problem.ts"
 import { noNode } from "./remote.ts"
@@ -21,9 +24,12 @@ export const reached = Effect.gen(function* () {
     return /^https?:\/\//.test(globals.server)
       ? { server: globals.server, token, json }
       : yield* usage(`--server ${globals.server}: streams are reached over http`)
-  const notice = readNotice(dataPath(globals.data, process.env))
+  const data = dataPath(globals.data, process.env)
+  const notice = readNotice(data)
   if (notice === undefined) return yield* noNode(globals)
-  const made: Reached = { server: notice.http, token, json }
+  // Who may read the data directory is this host's administrator.
+  const own = token ?? readText(join(data, adminToken))?.trim()
+  const made: Reached = { server: notice.http, token: own, json }
   return made
 })
 

@@ -10,7 +10,7 @@ const requestHeaders = [
   ...["Producer-Id", "Producer-Epoch", "Producer-Seq", "Stream-Min-Offset", "Stream-Attrs", "Stream-Snapshot-Match"]
 ].join(", ")
 
-const always = {
+export const always = {
   "x-content-type-options": "nosniff",
   "cross-origin-resource-policy": "cross-origin",
   "access-control-allow-origin": "*",

@@ -3,13 +3,13 @@ import { Effect } from "effect"
 import { defaultBucket, keyOfPath, reservedSegment, streamFault } from "../../../messages/stream.ts"
 import type { KeyCheck } from "../../keys.ts"
 import { bearer } from "../bearer.ts"
-import type { Exchange, Handle, Refused } from "../exchange.ts"
+import { type Exchange, type Handle, Refused } from "../exchange.ts"
 import type { Route } from "../router.ts"
 import { bucket } from "./bucket.ts"
 import { control } from "./control.ts"
 import { facetOf } from "./facets.ts"
 import { get, show } from "./read.ts"
-import { preflight, refuse } from "./reply.ts"
+import { always, preflight, refuse } from "./reply.ts"
 import { pathIn } from "./request.ts"
 import type { Asked, Handler, Run, Surface } from "./surface.ts"
 import { append, create, remove } from "./write.ts"
@@ -25,12 +25,21 @@ const methods: Readonly<Record<string, Handler>> = {
 /** Who may do anything where nobody has to say who they are. */
 const openCaller = "open"
 
+/** Streams are not divided between organisations: they are the operator's own. */
+const operatorOrg = "local"
+
+const notTheirs = (org: string) =>
+  new Refused({ status: 403, code: "Forbidden", message: `streams are for keys of ${operatorOrg}, not of ${org}` })
+
 type Identify = (exchange: Exchange) => Effect.Effect<string, Refused>
 
 const identifier = (surface: Surface, keys: KeyCheck): Identify | undefined => {
   if (surface.options.isOpen) return undefined
   const identify = bearer(keys)
-  return (exchange) => Effect.map(identify(exchange), ({ caller }) => caller)
+  return (exchange) =>
+    Effect.flatMap(identify(exchange), ({ caller, org }) =>
+      org === operatorOrg ? Effect.succeed(caller) : Effect.fail(notTheirs(org))
+    )
 }
 
 /** Runs a handler until it has answered; the end of the connection ends it before. */
@@ -49,6 +58,16 @@ const answering = (
     return Effect.sync(() => {
       for (const end of ends) end()
     })
+  })
+
+/** A page of another origin may read why it was not let in. */
+const withHeaders = ({ status, code, message, headers, retryAfterMs }: Refused): Refused =>
+  new Refused({
+    status,
+    code,
+    message,
+    headers: { ...always, ...headers },
+    ...(retryAfterMs !== undefined && { retryAfterMs })
   })
 
 type Opening = (exchange: Exchange, caller: string, path: string | undefined) => Effect.Effect<void>
@@ -107,7 +126,10 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
     return (exchange) => {
       if (exchange.request.method === "OPTIONS") return Effect.sync(() => preflight(exchange))
       if (identify === undefined) return handleAs(exchange, openCaller)
-      return Effect.flatMap(identify(exchange), (caller) => handleAs(exchange, caller))
+      return identify(exchange).pipe(
+        Effect.mapError(withHeaders),
+        Effect.flatMap((caller) => handleAs(exchange, caller))
+      )
     }
   }
   const rest = ({ params }: Exchange): string | undefined => pathIn(params["path"] ?? "")
