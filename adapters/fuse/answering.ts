@@ -21,6 +21,8 @@ export class Answering {
   private readonly fibers = new Map<number, Fiber.Fiber<Answer, Errno>>()
   private readonly giveBack: (buffer: ArrayBuffer) => void
   private readonly defect: Defect
+  private abandoned = false
+  private idle: () => void = () => undefined
 
   constructor(
     fd: number,
@@ -35,10 +37,11 @@ export class Answering {
     this.defect = edges.defect
   }
 
-  /** How many requests wait for an answer from here. */
-  get waiting(): number {
-    return this.fibers.size
-  }
+  /** Waits until nothing is under way. */
+  readonly drained = Effect.callback<void>((resume) => {
+    if (this.fibers.size === 0) return resume(Effect.void)
+    this.idle = () => resume(Effect.void)
+  })
 
   take(handed: Handed): void {
     const { high, low, request } = handed
@@ -50,7 +53,8 @@ export class Answering {
     this.fibers.set(request.id, fiber)
     fiber.addObserver((end) => {
       this.fibers.delete(request.id)
-      this.finish(handed, end)
+      if (!this.abandoned) this.finish(handed, end)
+      if (this.fibers.size === 0) this.idle()
     })
   }
 
@@ -59,8 +63,9 @@ export class Answering {
     this.fibers.get(id)?.interruptUnsafe()
   }
 
-  /** Interrupts what is under way, at the end of everything. */
-  interruptAll(): void {
+  /** Ends what is under way without an answer: the kernel sends it again to whoever takes the device. */
+  abandon(): void {
+    this.abandoned = true
     for (const fiber of this.fibers.values()) fiber.interruptUnsafe()
   }
 

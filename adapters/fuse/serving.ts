@@ -1,5 +1,5 @@
 /** A file system on an open device: the two threads, what they exchange, and their common end. */
-import { statfs } from "node:fs"
+import { spawn } from "node:child_process"
 import { Worker } from "node:worker_threads"
 import { Cause, Deferred, Effect, type Scope } from "effect"
 import type { Invalidation, Mounted, Mounting } from "../../runtime/ports/mount.ts"
@@ -18,6 +18,8 @@ export interface Device {
 
 /** How long the asking thread may take to notice the end of the mount. */
 const endWaitMs = 1000
+/** How long requests under way may take to be answered then; what waits for a lock is sent again to a successor. */
+const drainMs = 2000
 
 /** Tells the kernel what it should forget, from a thread of its own that is started when it is first needed. */
 class Notifying {
@@ -74,8 +76,11 @@ const stop = Effect.fnUntraced(function* (place: string, { ended, worker }: Aski
   const patient = Deferred.await(ended).pipe(Effect.timeoutOption(endWaitMs))
   if (mounted(place) !== undefined) {
     worker.postMessage({ kind: "stop" } satisfies Order)
+    // Asked by a process of its own, for the answer may be left to a successor, for whose sake this process must end.
     // The answer tells nothing: when the mount has gone meanwhile, the thread has noticed by itself.
-    statfs(place, () => undefined)
+    spawn("stat", ["-f", place], { stdio: "ignore", detached: true })
+      .once("error", () => undefined)
+      .unref()
   }
   yield* patient
   // A thread that still blocks ends with its read; nobody may wait for it.
@@ -119,8 +124,9 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
     const notifying = new Notifying(fd, broken)
     yield* Effect.addFinalizer(() =>
       Effect.gen(function* () {
-        answering.interruptAll()
         yield* stop(place, asking)
+        yield* answering.drained.pipe(Effect.timeoutOption(drainMs))
+        answering.abandon()
         yield* Effect.promise(async () => notifying.end())
       })
     )

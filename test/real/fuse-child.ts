@@ -5,6 +5,9 @@ import { layerInherited } from "../../adapters/fuse/mount.ts"
 import { Mount, mountDefaults } from "../../runtime/ports/mount.ts"
 import { slowly } from "./fuse-disk.ts"
 
+/** The status of one who leaves the mount to a successor: any but 0, which says that the mount is gone. */
+const leftStatus = 3
+
 const [place, dir] = process.argv.slice(2)
 const device = inherited()
 if (place === undefined || dir === undefined || device === undefined) throw new Error("only a holder starts this")
@@ -14,8 +17,10 @@ const program = Effect.gen(function* () {
   const mounting = { place, options: mountDefaults, sync: { module, data: dir }, files: slowly(dir) }
   const { ended } = yield* (yield* Mount).mount(mounting)
   yield* iAnswer
-  yield* ended
+  const asked = Effect.callback<void>((resume) => {
+    process.once("SIGTERM", () => resume(Effect.void))
+  })
+  return yield* Effect.raceFirst(Effect.as(ended, 0), Effect.as(asked, leftStatus))
 })
 
-await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(layerInherited(device))))
-process.exit(0)
+process.exit(await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(layerInherited(device)))))

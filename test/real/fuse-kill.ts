@@ -1,4 +1,4 @@
-/** Kills whoever serves a mount, again and again, while applications use it; prints what they noticed. */
+/** Kills whoever serves a mount, again and again, while applications use it; prints what they noticed: `[PLAN]`, in JSON. */
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -17,6 +17,17 @@ export interface Killed {
   /** The longest call of an application, and the longest time from a death to the next one's answer. */
   readonly longestMs: number
   readonly restartMs: number
+  readonly restartP50Ms: number
+}
+
+export interface Plan {
+  readonly kills: number
+  /** Between a new child's first answer and its death. */
+  readonly pauseMs: number
+  readonly spare: boolean
+  readonly applications: number
+  /** SIGTERM asks a child to leave the mount to the next one. */
+  readonly signal: "SIGKILL" | "SIGTERM"
 }
 
 const file = (name: string) => new URL(name, import.meta.url).pathname
@@ -40,8 +51,7 @@ const application = (place: string, name: string) => {
   return { stop, kill: () => child.kill("SIGKILL") }
 }
 
-/** `pauseMs` is between a new child's first answer and its death. */
-export const killing = (kills: number, pauseMs: number, spare: boolean, applications: number) =>
+export const killing = ({ applications, kills, pauseMs, signal, spare }: Plan) =>
   Effect.gen(function* () {
     const base = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "artifacts-fuse-"))),
@@ -59,14 +69,14 @@ export const killing = (kills: number, pauseMs: number, spare: boolean, applicat
           for (const one of all) one.kill()
         })
     )
-    let restartMs = 0
+    const restarts: Array<number> = []
     for (let count = 0; count < kills; count++) {
       yield* Effect.sleep(pauseMs)
       const pid = held.pid()
-      if (pid !== undefined) process.kill(pid, "SIGKILL")
+      if (pid !== undefined) process.kill(pid, signal)
       const since = performance.now()
       while (held.answered() <= count + 1) yield* Effect.sleep(2)
-      restartMs = Math.max(restartMs, Math.round(performance.now() - since))
+      restarts.push(Math.round(performance.now() - since))
     }
     yield* Effect.sleep(pauseMs)
     const seen = yield* Effect.promise(() => Promise.all(running.map((one) => one.stop())))
@@ -77,15 +87,15 @@ export const killing = (kills: number, pauseMs: number, spare: boolean, applicat
       operations: seen.reduce((sum, { operations }) => sum + operations, 0),
       errors: seen.flatMap(({ errors }) => errors),
       longestMs: Math.round(Math.max(...seen.map(({ longestMs }) => longestMs))),
-      restartMs
+      restartMs: Math.max(...restarts),
+      restartP50Ms: restarts.toSorted((one, other) => one - other)[restarts.length >> 1] ?? 0
     }
     return result
   }).pipe(Effect.scoped)
 
 if (import.meta.main) {
-  const [kills = "50", pauseMs = "700", spare = "spare", applications = "2"] = process.argv.slice(2)
-  const result = await Effect.runPromise(
-    killing(Number(kills), Number(pauseMs), spare === "spare", Number(applications))
-  )
+  const plan: Plan = { kills: 50, pauseMs: 1500, spare: true, applications: 2, signal: "SIGKILL" }
+  const asked: Partial<Plan> = JSON.parse(process.argv[2] ?? "{}")
+  const result = await Effect.runPromise(killing({ ...plan, ...asked }))
   process.stdout.write(`${JSON.stringify(result)}\n`)
 }
