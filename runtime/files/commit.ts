@@ -53,7 +53,8 @@ const placement = (run: Run): Placement => {
 }
 
 const compose = (file: DirtyFile, runs: ReadonlyArray<Run>, id: string): SentRecord => {
-  const last = runs.at(-1) as Run
+  // An older run can have been written to last.
+  const last = runs.reduce((newest, run) => (run.writtenMs >= newest.writtenMs ? run : newest))
   const change = { ino: file.ino, who: last.who, time: last.time }
   return {
     kind: "sent",

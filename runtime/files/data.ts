@@ -1,6 +1,6 @@
 /** The bytes of a workspace's files, as a mount or a transfer reads and writes them. */
 import { type Effect, Schema } from "effect"
-import type { Attributes, Who } from "../../messages/inode.ts"
+import type { Attributes, Time, Who } from "../../messages/inode.ts"
 
 /** A read or a write cannot be done, or what was written before cannot be kept. */
 export class DataFailed extends Schema.TaggedError<DataFailed>()("DataFailed", {
@@ -51,10 +51,15 @@ export interface Data {
   readonly flush: (ino: number) => Effect.Effect<void, DataFailed>
   /** Every file's, and the first failure of any. */
   readonly flushAll: Effect.Effect<void, DataFailed>
-  /** Flushes, then runs a change of the file's size or bytes by command; what is written meanwhile is committed after. */
+  /**
+   * Flushes, then runs a change of the file by command; what is written meanwhile is committed after. For changes of size
+   * and bytes, and of times, owners and modes too: a commit sets mtime and takes set-id bits, as a write does.
+   */
   readonly ordered: <A, E>(ino: number, change: Effect.Effect<A, E>) => Effect.Effect<A, E | DataFailed>
   /** The file's size with what is not committed yet, given the committed one. */
   readonly sizeOf: (ino: number, committed: number) => number
+  /** When the newest bytes that are not committed were written. */
+  readonly timeOf: (ino: number) => Time | undefined
   readonly isDirty: (ino: number) => boolean
   /** The file is gone for good: what is not committed of it need not be. */
   readonly discard: (ino: number) => void

@@ -72,6 +72,12 @@ export class DirtyFile {
     return end
   }
 
+  get time(): Time | undefined {
+    let newest: Run | undefined
+    for (const run of this.runs) if (newest === undefined || run.writtenMs >= newest.writtenMs) newest = run
+    return newest?.time
+  }
+
   /** The run that takes what is written at `at`, if one may: nothing newer may lie between. */
   private openRun(at: number, length: number): Run | undefined {
     const { runs } = this

@@ -97,6 +97,7 @@ const data = (writer: Writer, reader: Reader, meters: Data["meters"]): Data => (
   ),
   ordered: writer.ordered,
   sizeOf: (ino, committed) => Math.max(committed, writer.files.get(ino)?.end ?? 0),
+  timeOf: (ino) => writer.files.get(ino)?.time,
   isDirty: (ino) => (writer.files.get(ino)?.runs.length ?? 0) > 0,
   discard: (ino) => writer.discard(ino),
   fail: (ino, errno, why) => writer.fail(ino, errno, why),

@@ -82,7 +82,8 @@ export class Slice {
       const from = off + done - index * blockBytesMax
       const part = data.subarray(done, done + blockBytesMax - from)
       const block = this.blockAt(index, isStaged)
-      block.bytes = buffers.grow(block.bytes, from + part.length)
+      // Who has filled one block is likely to fill the next.
+      block.bytes = buffers.grow(block.bytes, index > 0 ? blockBytesMax : from + part.length)
       block.bytes.set(part, from)
       block.used = Math.max(block.used, from + part.length)
       done += part.length

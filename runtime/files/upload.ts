@@ -15,6 +15,8 @@ const firstPauseMs = 100
 /** A store that comes back is noticed within this. */
 const pauseMsMax = 5_000
 
+const smallBytesMax = 1024 * 1024
+
 export interface UploadHost {
   readonly objects: Objects["Service"]
   readonly keyOf: KeyOf
@@ -49,8 +51,10 @@ const failure = (error: { readonly _tag: string; readonly why: string; readonly 
 
 export class Uploader {
   private readonly host: UploadHost
-  /** Sealed blocks that wait for their turn, oldest first. */
-  private waiting: Array<DirtyBlock> = []
+  /** Sealed blocks that wait for their turn, oldest first. Small ones take turns with large ones: somebody closes a file. */
+  private readonly waiting: Array<DirtyBlock> = []
+  private readonly small: Array<DirtyBlock> = []
+  private wasSmall = false
   /** Blocks that failed, until they are tried again. */
   private readonly resting = new Set<DirtyBlock>()
   private active = 0
@@ -60,14 +64,17 @@ export class Uploader {
   }
 
   enqueue(block: DirtyBlock): void {
-    this.waiting.push(block)
+    if (block.used <= smallBytesMax) this.small.push(block)
+    else this.waiting.push(block)
     this.turn()
   }
 
   private turn(): void {
     while (this.active < this.host.uploadsMax) {
-      const block = this.waiting.shift()
+      const preferred = this.wasSmall ? this.waiting : this.small
+      const block = preferred.shift() ?? this.small.shift() ?? this.waiting.shift()
       if (block === undefined) return
+      this.wasSmall = block.used <= smallBytesMax
       if (block.state !== "sealed") continue
       this.active += 1
       block.state = "storing"
@@ -91,6 +98,7 @@ export class Uploader {
     for (let index = this.waiting.length - 1; index >= 0 && buffers.used > target; index--)
       this.spillOne(this.waiting[index] as DirtyBlock, stage)
     for (const block of this.resting) if (buffers.used > target) this.spillOne(block, stage)
+    for (const block of this.small) if (buffers.used > target) this.spillOne(block, stage)
   }
 
   private spillOne(block: DirtyBlock, stage: Stage): void {

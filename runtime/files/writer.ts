@@ -208,7 +208,9 @@ export class Writer {
 
   /** Takes runs out of their file, and tells who waited for it. */
   private leave(file: DirtyFile, runs: ReadonlyArray<Run>, lost: Trouble | undefined): void {
-    if (lost !== undefined && runs.length > 0) file.failed ??= lost
+    // A file that is not there any more has nobody who could be told, but for who waits.
+    const isTold = lost !== undefined && runs.length > 0 && (lost.errno !== "ENOENT" || file.waiters.length > 0)
+    if (isTold) file.failed ??= lost
     const gone = new Set(runs)
     const left = file.runs.filter((run) => !gone.has(run))
     file.runs.length = 0
