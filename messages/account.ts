@@ -29,7 +29,10 @@ export type Verifier = typeof Verifier.Type
 export const Layout = Schema.Literals(["slices", "generations"])
 export type Layout = typeof Layout.Type
 
-/** Where the bytes live: the operator's own store, or a bucket of the customer whose credentials stay on the customer's hosts. */
+/**
+ * Where the bytes live: the operator's own store, or a bucket of the customer whose credentials stay on the
+ * customer's hosts.
+ */
 export const Storage = Schema.TaggedUnion({
   Managed: {},
   Byo: {

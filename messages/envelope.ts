@@ -15,7 +15,10 @@ export const Failure = Schema.TaggedUnion({
   Busy: { retryAfterMs: Millis },
   /** The deadline had passed before the command was looked at. Nothing was done. */
   Late: { deadline: Millis },
-  /** The shard is not served here or its journal is away. It may or may not have been done: repeat it with the same id. */
+  /**
+   * The shard is not served here or its journal is away. It may or may not have been done: repeat it with the same
+   * id.
+   */
   Unavailable: { why: Schema.String },
   /** The subject, the headers or the body are not what the protocol says. Nothing was done. */
   Malformed: { why: Schema.String },

@@ -28,8 +28,8 @@ export const windowBytesMax = 1024 * 1024
 export const patienceMs = 20_000
 
 /**
- * How long a client waits for one attempt before it asks again with the same command id. A request that dies with its node
- * is not answered at all, so this is less than a lease.
+ * How long a client waits for one attempt before it asks again with the same command id. A request that dies with its
+ * node is not answered at all, so this is less than a lease.
  */
 export const attemptMs = 2_000
 

@@ -39,7 +39,9 @@ export interface Followed {
   readonly reached: (version: number) => Effect.Effect<void>
 }
 
-/** How often an idle tail is compared with the actor. A message that was lost is noticed after so long at the latest. */
+/**
+ * How often an idle tail is compared with the actor. A message that was lost is noticed after so long at the latest.
+ */
 const checkEveryMs = 2_000
 /** Past this the tail counts as lost, and what is folded may be old. */
 const lostAfterMs = 6_000

@@ -1,4 +1,7 @@
-/** Keeps a mount alive over the deaths of who serves it: the descriptor stays here, and a new child takes the old one's place. */
+/**
+ * Keeps a mount alive over the deaths of who serves it: the descriptor stays here, and a new child takes the old
+ * one's place.
+ */
 import { writeSync } from "node:fs"
 import { Deferred, Effect, Fiber, type Scope } from "effect"
 import { type MountOptions, MountRefused } from "../../runtime/ports/mount.ts"
@@ -88,7 +91,9 @@ const lives = Effect.fnUntraced(function* (held: Held, device: Device, state: St
   }
 })
 
-/** Without resending, what a dead child had read is lost: its mount ends with an error for those, and another begins. */
+/**
+ * Without resending, what a dead child had read is lost: its mount ends with an error for those, and another begins.
+ */
 const mounts = Effect.fnUntraced(function* (held: Held, first: Device, state: State, answers: () => void) {
   if (yield* lives(held, first, state, answers)) return
   yield* release(held.place)

@@ -1,6 +1,6 @@
 /**
- * The thread that tells the kernel what it should no longer believe. The kernel may make it wait for locks that are held
- * until a request is answered, so neither the thread that asks nor the one that answers may do this.
+ * The thread that tells the kernel what it should no longer believe. The kernel may make it wait for locks that are
+ * held until a request is answered, so neither the thread that asks nor the one that answers may do this.
  */
 import { writeSync } from "node:fs"
 import { parentPort, workerData } from "node:worker_threads"

@@ -102,7 +102,9 @@ const unmounting = (place: string, how: How): readonly [string, ReadonlyArray<st
   return ["umount", ["-c", ...{ plain: [], lazy: ["-l"], forced: ["-f", "-l"] }[how], path]]
 }
 
-/** Ends a connection through the kernel's control files, which belong to whoever mounted it; not all hosts have them. */
+/**
+ * Ends a connection through the kernel's control files, which belong to whoever mounted it; not all hosts have them.
+ */
 const abort = ({ connection }: Mountpoint): void => {
   try {
     writeFileSync(`/sys/fs/fuse/connections/${connection}/abort`, "1")

@@ -14,8 +14,8 @@ export const doubtMs = 15_000
 const pauseMs = 100
 
 /**
- * How a connection for logs or leases comes back: soon, and past a server that dies while it greets or is gone without a
- * word, which the client would otherwise wait 20 seconds and some minutes for.
+ * How a connection for logs or leases comes back: soon, and past a server that dies while it greets or is gone
+ * without a word, which the client would otherwise wait 20 seconds and some minutes for.
  */
 export const steadfast = { maxReconnectAttempts: -1, pingInterval: 5_000, reconnectTimeWait: 100, timeout: 2_000 }
 

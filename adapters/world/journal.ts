@@ -1,4 +1,7 @@
-/** A journal whose appends travel: they are late or lost, their acknowledgements too, and they outlive whoever sent them. */
+/**
+ * A journal whose appends travel: they are late or lost, their acknowledgements too, and they outlive whoever sent
+ * them.
+ */
 import { Clock, Deferred, Effect, Stream } from "effect"
 import type { Entry, Placed, Position } from "../../messages/entry.ts"
 import { type ClaimedLog, type Fenced, Journal, Unavailable } from "../../runtime/ports/journal.ts"

@@ -63,8 +63,8 @@ export class Cell {
   }
 
   /**
-   * Replays one committed entry. Throws when it is not the next one or does not decode. An entry that so many follow that
-   * its answer would be forgotten again need not be remembered.
+   * Replays one committed entry. Throws when it is not the next one or does not decode. An entry that so many follow
+   * that its answer would be forgotten again need not be remembered.
    */
   apply(entry: Entry, followers = 0): void {
     if (entry.version !== this.version + 1)

@@ -33,7 +33,10 @@ const parse = (body: string): Asked | undefined => {
 
 const isNatural = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
-/** Later parts are of the version that the first was of, or of a newer one when that is gone: the follower begins again. */
+/**
+ * Later parts are of the version that the first was of, or of a newer one when that is gone: the follower begins
+ * again.
+ */
 const state = (cell: Cell, { part = 0, version }: Asked): string => {
   if (!isNatural(part)) return failedText({ _tag: "Malformed", why: "State: part is a number from 0 on" })
   const kept = cell.handedOut

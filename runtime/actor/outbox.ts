@@ -1,4 +1,6 @@
-/** Turns committed events into commands for other actors: sent at least once, in order for each of them, applied once. */
+/**
+ * Turns committed events into commands for other actors: sent at least once, in order for each of them, applied once.
+ */
 import { Effect, Schema, type Scope } from "effect"
 import type { Decider, Obligation } from "../../actors/decider.ts"
 import type { Placed, Position } from "../../messages/entry.ts"

@@ -1,4 +1,7 @@
-/** Serves one shard for as long as this node may: claim, read the log, decide, append, answer; until the claim is lost. */
+/**
+ * Serves one shard for as long as this node may: claim, read the log, decide, append, answer; until the claim is
+ * lost.
+ */
 import { Clock, Effect, Scope } from "effect"
 import type { Placed } from "../../messages/entry.ts"
 import { eventsSubject } from "../../messages/subjects.ts"
@@ -63,7 +66,10 @@ class Bell {
   readonly waking: Array<Cell> = []
 }
 
-/** Claims the shard and serves it in the current scope; when the scope closes, everybody who waits is told to ask again. */
+/**
+ * Claims the shard and serves it in the current scope; when the scope closes, everybody who waits is told to ask
+ * again.
+ */
 export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) {
   const { shard, settings } = owning
   const kinds = new Map([...owning.kinds, [outboxKind.name, outboxKind]])

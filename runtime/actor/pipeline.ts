@@ -1,4 +1,6 @@
-/** From decided batches to acknowledged ones: as many appends under way as the journal makes use of, settled in order. */
+/**
+ * From decided batches to acknowledged ones: as many appends under way as the journal makes use of, settled in order.
+ */
 import { Deferred, Effect, type Scope } from "effect"
 import type { Position } from "../../messages/entry.ts"
 import { type ClaimedLog, type Fenced, Unavailable } from "../ports/journal.ts"

@@ -1,4 +1,6 @@
-/** How a command reaches a node: over NATS, as this host's administrator or with credentials, or over HTTP with a key. */
+/**
+ * How a command reaches a node: over NATS, as this host's administrator or with credentials, or over HTTP with a key.
+ */
 
 import { Effect, type Scope } from "effect"
 import { readNotice } from "../node/notice.ts"

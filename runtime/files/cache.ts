@@ -1,4 +1,6 @@
-/** Blocks for readers: from memory, from the local disk, from the store; each asked for once at a time, each verified. */
+/**
+ * Blocks for readers: from memory, from the local disk, from the store; each asked for once at a time, each verified.
+ */
 import { Deferred, Effect, Semaphore } from "effect"
 import type { Objects } from "../ports/objects.ts"
 import type { Meters } from "./data.ts"
@@ -92,7 +94,10 @@ export class BlockCache {
     return bytes
   })
 
-  /** What the store has, if its digest is the one that was committed with it. What is wrong once is asked for once more. */
+  /**
+   * What the store has, if its digest is the one that was committed with it. What is wrong once is asked for once
+   * more.
+   */
   private readonly download = Effect.fnUntraced(function* (this: BlockCache, block: Block) {
     const { meters } = this.host
     for (let again = false; ; again = true) {

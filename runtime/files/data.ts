@@ -40,7 +40,9 @@ export interface Committed {
 export interface Data {
   /** Takes the bytes if that needs no waiting; false when it does, and nothing was taken: then `write`. */
   readonly accept: (writing: Writing) => boolean
-  /** Returns when the bytes are taken, and staged where there is a stage: they survive this process, not yet the host. */
+  /**
+   * Returns when the bytes are taken, and staged where there is a stage: they survive this process, not yet the host.
+   */
   readonly write: (writing: Writing) => Effect.Effect<void, DataFailed>
   /** What is there of the range, own writes that are not committed yet included. The pieces may not be changed. */
   readonly read: (reading: Reading) => Effect.Effect<ReadonlyArray<Uint8Array>, DataFailed>
@@ -52,8 +54,8 @@ export interface Data {
   /** Every file's, and the first failure of any. */
   readonly flushAll: Effect.Effect<void, DataFailed>
   /**
-   * Flushes, then runs a change of the file by command; what is written meanwhile is committed after. For changes of size
-   * and bytes, and of times, owners and modes too: a commit sets mtime and takes set-id bits, as a write does.
+   * Flushes, then runs a change of the file by command; what is written meanwhile is committed after. For changes of
+   * size and bytes, and of times, owners and modes too: a commit sets mtime and takes set-id bits, as a write does.
    */
   readonly ordered: <A, E>(ino: number, change: Effect.Effect<A, E>) => Effect.Effect<A, E | DataFailed>
   /** The file's size with what is not committed yet, given the committed one. */

@@ -1,7 +1,10 @@
 /** The xxh3-64 digest of a block's bytes, as sixteen hexadecimal digits. */
 import { createXXHash3 } from "hash-wasm"
 
-/** Compiled once for the process. It is used in one piece each time, so there is nothing of one block left for another. */
+/**
+ * Compiled once for the process. It is used in one piece each time, so there is nothing of one block left for
+ * another.
+ */
 const hasher = await createXXHash3()
 
 export const digestDigits = 16

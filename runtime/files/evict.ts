@@ -57,7 +57,9 @@ export class ShelfIndex {
     return this.byName.keys().next().value
   }
 
-  /** Of two random ones the one that was not used for longer: nearly as good as the oldest, and scans do not fool it. */
+  /**
+   * Of two random ones the one that was not used for longer: nearly as good as the oldest, and scans do not fool it.
+   */
   ofTwo(below: (count: number) => number): string | undefined {
     const one = this.list[below(this.list.length)]
     const other = this.list[below(this.list.length)]

@@ -1,9 +1,13 @@
-/** What is written to one file and not committed: where each write goes, what is frozen when, what is packed together. */
+/**
+ * What is written to one file and not committed: where each write goes, what is frozen when, what is packed together.
+ */
 import type { Time, Who } from "../../messages/inode.ts"
 import { blockBytesMax, chunkBytes } from "../../messages/slices.ts"
 import { Run, Slice } from "./slice.ts"
 
-/** So many runs back a write looks for one that it continues or changes: files are written in a few places at a time. */
+/**
+ * So many runs back a write looks for one that it continues or changes: files are written in a few places at a time.
+ */
 const lookBack = 32
 
 /** Runs that still grow: behind it they are frozen, so that random writes go to the store while they come in. */
@@ -12,7 +16,9 @@ export const openRunsMax = 256
 /** Runs of a file: behind it writes wait, so that a commit stays a message and a read's overlay stays quick. */
 export const runsMax = 4096
 
-/** A run up to here is put into one object with its neighbours: a hundred scattered pages are one put, not a hundred. */
+/**
+ * A run up to here is put into one object with its neighbours: a hundred scattered pages are one put, not a hundred.
+ */
 const packedRunBytesMax = 512 * 1024
 /** They are committed by one command, with others. */
 const packedRunsMax = 256

@@ -1,4 +1,7 @@
-/** Bytes that were written and are not committed: runs of a file's bytes, in slices of blocks on their way to the store. */
+/**
+ * Bytes that were written and are not committed: runs of a file's bytes, in slices of blocks on their way to the
+ * store.
+ */
 import type { Time, Who } from "../../messages/inode.ts"
 import { blockBytesMax, chunkBytes } from "../../messages/slices.ts"
 import type { Buffers } from "./buffer.ts"

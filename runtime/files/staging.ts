@@ -98,12 +98,15 @@ export class Stage {
     return "why" in done ? done : undefined
   }
 
-  /** Committed or lost: they need not be kept. Segments go from the oldest on, so no run outlives the word of its end. */
+  /**
+   * Committed or lost: they need not be kept. Segments go from the oldest on, so no run outlives the word of its end.
+   */
   over(runs: ReadonlyArray<number>): ScratchFailed | undefined {
     const record: OverRecord = { kind: "over", runs }
     const held = this.live.some((segment) => runs.some((run) => segment.runs.has(run)))
     const done = held ? this.append(jsonRecord(record), []) : undefined
-    // Unsaid, it would be sent once more after a crash, as the same command: it is refused or answered, and changes nothing.
+    // Unsaid, it would be sent once more after a crash, as the same command: it is refused or answered, and changes
+    // nothing.
     for (const segment of this.live) for (const run of runs) segment.runs.delete(run)
     this.sweep()
     return done !== undefined && "why" in done ? done : undefined

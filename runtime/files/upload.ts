@@ -51,7 +51,10 @@ const failure = (error: { readonly _tag: string; readonly why: string; readonly 
 
 export class Uploader {
   private readonly host: UploadHost
-  /** Sealed blocks that wait for their turn, oldest first. Small ones take turns with large ones: somebody closes a file. */
+  /**
+   * Sealed blocks that wait for their turn, oldest first. Small ones take turns with large ones: somebody closes a
+   * file.
+   */
   private readonly waiting: Array<DirtyBlock> = []
   private readonly small: Array<DirtyBlock> = []
   private wasSmall = false

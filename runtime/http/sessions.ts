@@ -1,4 +1,7 @@
-/** Issues mount sessions: a credential that the broker holds to one workspace, in one mode, for whoever brings its key. */
+/**
+ * Issues mount sessions: a credential that the broker holds to one workspace, in one mode, for whoever brings its
+ * key.
+ */
 import { Clock, Effect, Random, Result, Schema } from "effect"
 import type { Workspace } from "../../messages/account.ts"
 import { WorkspaceName } from "../../messages/ids.ts"

@@ -1,4 +1,7 @@
-/** What a mount says to its workspace: every change under an id of its own, so that one that is sent again is done once. */
+/**
+ * What a mount says to its workspace: every change under an id of its own, so that one that is sent again is done
+ * once.
+ */
 import { Clock, Effect } from "effect"
 import { isFile } from "../../actors/workspace/tree/inodes.ts"
 import { readPlan } from "../../actors/workspace/tree/read.ts"
@@ -98,7 +101,10 @@ export const clockOf = Effect.map(Clock.Clock, (clock) => (): Time => {
   return [Number(nanos / 1_000_000_000n), Number(nanos % 1_000_000_000n)]
 })
 
-/** The same for the bytes of files: they are planned from the replica, and never from one that is behind what was answered. */
+/**
+ * The same for the bytes of files: they are planned from the replica, and never from one that is behind what was
+ * answered.
+ */
 export const commandsOf = (asking: Asking): Commands => {
   let answered = 0
   const told = <A extends { readonly version: number }>(reply: A): A => {

@@ -1,4 +1,7 @@
-/** The part of a mount that answers in its own time: changes by command, bytes through the data plane, locks in a queue. */
+/**
+ * The part of a mount that answers in its own time: changes by command, bytes through the data plane, locks in a
+ * queue.
+ */
 import { Effect } from "effect"
 import type { Data } from "../files/data.ts"
 import type { AsyncFiles, Errno, Request } from "../ports/mount.ts"
@@ -21,8 +24,9 @@ export interface Files extends Asking {
 }
 
 /**
- * What was begun is done: a signal to the process, which may be no more than an alarm, does not make a rename fail. Only
- * what waits for others may be given up. The fibre is the request's own and ends with it, so nothing has to be restored.
+ * What was begun is done: a signal to the process, which may be no more than an alarm, does not make a rename fail.
+ * Only what waits for others may be given up. The fibre is the request's own and ends with it, so nothing has to be
+ * restored.
  */
 const steady = <A>(effect: Effect.Effect<A, Errno>): Effect.Effect<A, Errno> =>
   Effect.withFiber((fiber) => {

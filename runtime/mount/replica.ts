@@ -1,4 +1,7 @@
-/** The synchronous part of a mount: a replica of the tree that answers what it knows on the thread that asks the kernel. */
+/**
+ * The synchronous part of a mount: a replica of the tree that answers what it knows on the thread that asks the
+ * kernel.
+ */
 
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
 import { load } from "../../actors/workspace/snapshot/load.ts"

@@ -1,4 +1,7 @@
-/** The files of the mount itself, at its root: `.stats`, `.accesslog` and `.config`. They are found by name, not listed. */
+/**
+ * The files of the mount itself, at its root: `.stats`, `.accesslog` and `.config`. They are found by name, not
+ * listed.
+ */
 import { rootIno } from "../../messages/inode.ts"
 import type { Stat } from "../ports/mount.ts"
 

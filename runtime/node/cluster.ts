@@ -28,7 +28,9 @@ const credentials = (options: UpOptions): Effect.Effect<Creds, CannotStart> =>
 
 const installation = "installation"
 
-/** The number of shards is the installation's: the first node writes it down, and every other one takes it from there. */
+/**
+ * The number of shards is the installation's: the first node writes it down, and every other one takes it from there.
+ */
 const agreeOnShards = Effect.fnUntraced(function* (registry: Registry["Service"], options: UpOptions, data: DataDir) {
   const found = yield* registry.write(installation, JSON.stringify({ shards: data.shards }), 0).pipe(
     Effect.as(undefined),

@@ -1,4 +1,7 @@
-/** The first organisation and the key with which this host's administrator comes in over HTTP: there from the first start. */
+/**
+ * The first organisation and the key with which this host's administrator comes in over HTTP: there from the first
+ * start.
+ */
 import { join } from "node:path"
 import { Effect } from "effect"
 import type { Client } from "../client.ts"

@@ -1,4 +1,6 @@
-/** The lock on a data directory: the kernel lets go of it when its holder dies, so nothing stale is ever left behind. */
+/**
+ * The lock on a data directory: the kernel lets go of it when its holder dies, so nothing stale is ever left behind.
+ */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"

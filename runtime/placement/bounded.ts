@@ -1,4 +1,6 @@
-/** A registry whose answers are not waited for longer than a lease can bear: an adapter's own patience may be longer. */
+/**
+ * A registry whose answers are not waited for longer than a lease can bear: an adapter's own patience may be longer.
+ */
 import { Effect } from "effect"
 import { Registry, RegistryDown } from "../ports/registry.ts"
 

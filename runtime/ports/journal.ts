@@ -2,7 +2,10 @@
 import { Context, type Effect, Schema, type Stream } from "effect"
 import type { Entry, Placed, Position } from "../../messages/entry.ts"
 
-/** What an acknowledged append survives. `process`: kill -9. `sync`: power loss. The replicated ones: a majority holds it. */
+/**
+ * What an acknowledged append survives. `process`: kill -9. `sync`: power loss. The replicated ones: a majority holds
+ * it.
+ */
 export type Durability = "memory" | "process" | "sync" | "replicated" | "replicated-sync"
 
 /** Another owner has claimed the shard: nothing of this append was written, and nothing later will be. */
@@ -23,12 +26,15 @@ export class Corrupt extends Schema.TaggedError<Corrupt>()("Corrupt", {
 export interface ClaimedLog {
   /** Grows with every claim of this shard. */
   readonly epoch: number
-  /** Everything at or before this place was written before the claim, by whoever owned it: what a new owner has to read. */
+  /**
+   * Everything at or before this place was written before the claim, by whoever owned it: what a new owner has to
+   * read.
+   */
   readonly head: Position
   /**
-   * Puts the entries into the log in the order of the calls. The outer effect takes its place in the line and returns at
-   * once; the inner one ends when the entries are acknowledged, with their positions. Appends succeed in order: when one
-   * fails, every later one fails too, and the log has to be claimed again.
+   * Puts the entries into the log in the order of the calls. The outer effect takes its place in the line and returns
+   * at once; the inner one ends when the entries are acknowledged, with their positions. Appends succeed in order:
+   * when one fails, every later one fails too, and the log has to be claimed again.
    */
   readonly append: (
     entries: ReadonlyArray<Entry>

@@ -1,7 +1,10 @@
 /** The kernel's requests to a file system as typed values, who answers them, and what the kernel is told unasked. */
 import { Context, type Effect, Schema, type Scope } from "effect"
 
-/** Linux's names for how a request can fail. ENOSYS is more than a refusal: for many requests the kernel never asks again. */
+/**
+ * Linux's names for how a request can fail. ENOSYS is more than a refusal: for many requests the kernel never asks
+ * again.
+ */
 export type Errno =
   | "EPERM"
   | "ENOENT"
@@ -78,7 +81,10 @@ export interface Asked {
 
 export type SetTime = "now" | { readonly s: number; readonly ns: number }
 
-/** flock's locks cover the whole file. The end belongs to the range; `Number.MAX_SAFE_INTEGER` is "to the end, wherever". */
+/**
+ * flock's locks cover the whole file. The end belongs to the range; `Number.MAX_SAFE_INTEGER` is "to the end,
+ * wherever".
+ */
 export interface LockRange {
   /** Sixteen hexadecimal digits, chosen by the kernel. */
   readonly owner: string
@@ -330,7 +336,10 @@ export interface MountOptions {
   readonly writeback: boolean
   /** No open, flush and release of files: for mounts that only read. */
   readonly noOpen: boolean
-  /** The file system clears set-id bits and capabilities itself when told to, which saves a question before each write. */
+  /**
+   * The file system clears set-id bits and capabilities itself when told to, which saves a question before each
+   * write.
+   */
   readonly clearsSetId: boolean
   /** Cached pages go only by `invalidate`, and not because a changed mtime was seen. */
   readonly explicitPages: boolean

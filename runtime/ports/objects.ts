@@ -43,7 +43,9 @@ export class Objects extends Context.Service<
       bytes: Uint8Array,
       condition: Condition
     ) => Effect.Effect<string, ObjectConflict | StoreFailed>
-    /** The whole object, or the part of the range that exists; a range that starts at or past the end gives no bytes. */
+    /**
+     * The whole object, or the part of the range that exists; a range that starts at or past the end gives no bytes.
+     */
     readonly get: (key: string, range?: Range) => Effect.Effect<Uint8Array, ObjectMissing | StoreFailed>
     readonly head: (
       key: string

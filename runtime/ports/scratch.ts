@@ -1,4 +1,7 @@
-/** Local disk that makes things fast, and keeps what was accepted over the death of this process: never the only copy of what was promised. */
+/**
+ * Local disk that makes things fast, and keeps what was accepted over the death of this process: never the only copy
+ * of what was promised.
+ */
 import { type Effect, Schema, type Stream } from "effect"
 
 export class ScratchFailed extends Schema.TaggedError<ScratchFailed>()("ScratchFailed", {

@@ -1,4 +1,6 @@
-/** Megabytes a second through the data plane of a mount over a directory of objects, beside a plain file: JSON lines. */
+/**
+ * Megabytes a second through the data plane of a mount over a directory of objects, beside a plain file: JSON lines.
+ */
 import { mkdtempSync, rmSync } from "node:fs"
 import { open as openFile } from "node:fs/promises"
 import { tmpdir } from "node:os"

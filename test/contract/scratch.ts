@@ -1,4 +1,6 @@
-/** What every scratch space has to do: blocks that are whole or not there, and segments that grow and are read again. */
+/**
+ * What every scratch space has to do: blocks that are whole or not there, and segments that grow and are read again.
+ */
 import { Effect, Exit, Scope, Stream } from "effect"
 import { afterEach, describe, expect, it } from "vitest"
 import type { ScratchFailed, Shelf, Tape } from "../../runtime/ports/scratch.ts"

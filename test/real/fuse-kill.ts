@@ -1,4 +1,7 @@
-/** Kills whoever serves a mount, again and again, while applications use it; prints what they noticed: `[PLAN]`, in JSON. */
+/**
+ * Kills whoever serves a mount, again and again, while applications use it; prints what they noticed: `[PLAN]`, in
+ * JSON.
+ */
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -1,4 +1,7 @@
-/** An application on a mount: reads, writes, makes and removes files without pause, checks all it sees, and tells at the end. */
+/**
+ * An application on a mount: reads, writes, makes and removes files without pause, checks all it sees, and tells at
+ * the end.
+ */
 import { closeSync, openSync, readFileSync, readSync, statSync, unlinkSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 

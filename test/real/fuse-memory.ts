@@ -1,4 +1,6 @@
-/** The tree in memory as a file system that can be mounted, answered at once by the asking thread or by the main one. */
+/**
+ * The tree in memory as a file system that can be mounted, answered at once by the asking thread or by the main one.
+ */
 import { Effect } from "effect"
 import type {
   Answers,

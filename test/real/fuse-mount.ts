@@ -1,4 +1,7 @@
-/** Mounts the tree in memory until it is told to end: `node test/real/fuse-mount.ts DIRECTORY [SETTINGS] [OPTIONS]`, both in JSON. */
+/**
+ * Mounts the tree in memory until it is told to end: `node test/real/fuse-mount.ts DIRECTORY [SETTINGS] [OPTIONS]`,
+ * both in JSON.
+ */
 import { Effect } from "effect"
 import { layer } from "../../adapters/fuse/mount.ts"
 import { type Invalidation, Mount, type MountOptions, mountDefaults } from "../../runtime/ports/mount.ts"

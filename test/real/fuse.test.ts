@@ -1,4 +1,7 @@
-/** The mount contract on the kernel's own protocol, for a tree that the asking thread has and for one that the main has. */
+/**
+ * The mount contract on the kernel's own protocol, for a tree that the asking thread has and for one that the main
+ * has.
+ */
 import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmdirSync } from "node:fs"

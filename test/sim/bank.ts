@@ -1,4 +1,7 @@
-/** A kind made to be checked: money is neither made nor lost, transfers go through the outbox, savings through a timer. */
+/**
+ * A kind made to be checked: money is neither made nor lost, transfers go through the outbox, savings through a
+ * timer.
+ */
 import { Schema } from "effect"
 import type { Decider } from "../../actors/decider.ts"
 import { protocol } from "../../messages/protocol.ts"

@@ -38,7 +38,10 @@ export class Bytespace {
   private readonly stored: (key: string) => boolean
   private readonly keyOf: KeyOf
 
-  /** `stored` says whether there is an object with this key: a slice may not be committed before its blocks are stored. */
+  /**
+   * `stored` says whether there is an object with this key: a slice may not be committed before its blocks are
+   * stored.
+   */
   constructor(keyOf: KeyOf, stored: (key: string) => boolean) {
     this.keyOf = keyOf
     this.stored = stored

@@ -97,7 +97,10 @@ export const isReplayTrue = (lives: ReadonlyMap<string, Life>): Violation =>
         })
   )
 
-/** The versions that an answer may have seen: all that was acknowledged before the question, nothing from after the answer. */
+/**
+ * The versions that an answer may have seen: all that was acknowledged before the question, nothing from after the
+ * answer.
+ */
 const between = (life: Life | undefined, history: ReadonlyArray<Asked>, asked: Asked) => {
   const committed = life?.committed ?? []
   const versionOf = new Map(committed.map(({ placed }) => [placed.entry.cause, placed.entry.version]))
@@ -128,7 +131,8 @@ export const isLinear = (lives: ReadonlyMap<string, Life>, history: ReadonlyArra
     if ("refused" in answer) return refusedRightly(where, life, { low, high }, answer.refused)
     const told = answer.ok as { readonly moves: number }
     if (op.verb === "do") {
-      // A repeated command is answered with the reply it was given first, so only the lower bound of its own first asking holds.
+      // A repeated command is answered with the reply it was given first, so only the lower bound of its own first
+      // asking holds.
       return told.moves > high
         ? `${where} tells of version ${told.moves}; only ${high} were committed by then`
         : undefined

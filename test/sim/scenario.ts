@@ -1,4 +1,7 @@
-/** One world from its plan: nodes and clients under faults, then a healed world in which everything is answered, then the checks. */
+/**
+ * One world from its plan: nodes and clients under faults, then a healed world in which everything is answered, then
+ * the checks.
+ */
 import { Clock, Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { accountDecider } from "../../actors/account/account.ts"
 import { layer as memoryJournal } from "../../adapters/memory/journal.ts"
