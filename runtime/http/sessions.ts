@@ -73,7 +73,8 @@ const issue = Effect.fnUntraced(function* (issuing: Issuing, who: Bearer, wanted
   const showing = { verb: "ask", kind: "account", id: org, caller, name: "ShowWorkspace" } as const
   const shown = yield* ask(client, showing, { name: wanted.workspace })
   const { workspace } = shown as { readonly workspace: Workspace }
-  const id = `ms_${(yield* Random.nextIntBetween(0, 2 ** 48)).toString(36)}${(yield* Random.nextIntBetween(0, 2 ** 48)).toString(36)}`
+  const [high, low] = [yield* Random.nextIntBetween(0, 2 ** 48), yield* Random.nextIntBetween(0, 2 ** 48)]
+  const id = `ms_${high.toString(36)}${low.toString(36)}`
   const beginning = { verb: "do", kind: "mount-session", id, caller, name: "Issue" } as const
   const begun = yield* ask(client, beginning, {
     org,

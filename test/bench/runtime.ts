@@ -13,13 +13,13 @@ import { broker } from "../../adapters/nats/broker/broker.ts"
 import { connection } from "../../adapters/nats/connection.ts"
 import { layer as sqlite } from "../../adapters/sqlite/journal.ts"
 import type { Entry } from "../../messages/entry.ts"
+import { protocol } from "../../messages/protocol.ts"
 import { shardOf, subjectOf } from "../../messages/subjects.ts"
 import { keep } from "../../runtime/actor/keep.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
 import { settings } from "../../runtime/actor/owned.ts"
 import { type Serving, serve } from "../../runtime/actor/owner.ts"
 import { client } from "../../runtime/client.ts"
-import { protocol } from "../../messages/protocol.ts"
 import { Bus } from "../../runtime/ports/bus.ts"
 import { Journal } from "../../runtime/ports/journal.ts"
 import { Snapshots } from "../../runtime/ports/snapshots.ts"
@@ -256,7 +256,8 @@ const replicated = Effect.gen(function* () {
   }
   const { urls } = yield* natsCluster({ sync: "always" })
   const nats = yield* connection({ servers: [...urls], name: "bench" })
-  const journal = Context.get(yield* Layer.build(jetstream({ connection: { servers: [...urls] }, replicas: 3 })), Journal)
+  const log = yield* Layer.build(jetstream({ connection: { servers: [...urls] }, replicas: 3 }))
+  const journal = Context.get(log, Journal)
   const bus = Context.get(yield* Layer.build(memoryBus), Bus)
   const { ports, hosting } = yield* serving(journal, bus, false)
   const served = yield* serve(ports, hosting)
@@ -276,7 +277,8 @@ const replicated = Effect.gen(function* () {
 type Connection = Effect.Success<ReturnType<typeof connection>>
 
 const rawPublishes = async (nats: Connection, inFlight: number, count: number): Promise<number> => {
-  const ask = (subject: string, body: object) => nats.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 10_000 })
+  const ask = (subject: string, body: object) =>
+    nats.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 10_000 })
   await ask("STREAM.CREATE.RAW", { name: "RAW", subjects: ["raw.>"], num_replicas: 3, storage: "file" })
   const payload = Buffer.alloc(200, "x")
   let sent = 0
