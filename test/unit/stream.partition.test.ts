@@ -1,4 +1,4 @@
-/**
+/** A partition in the real runtime, in a world of its own time: snapshots, forks, expiry and subscriptions. */
  * A partition in the real runtime, in a world of its own time: snapshots, truncation, forks, expiry and
  * subscriptions.
  */
