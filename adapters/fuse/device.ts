@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { Effect, type Scope } from "effect"
 import { type MountOptions, MountRefused } from "../../runtime/ports/mount.ts"
 import { incoming, opcodeOf } from "./decode.ts"
-import { fusermount } from "./fusermount.ts"
+import { openedAsUser } from "./fusermount.ts"
 import { agreement, negotiate } from "./init.ts"
 import { canonical, fsType, prepare, unmount } from "./place.ts"
 import { run } from "./program.ts"
@@ -31,13 +31,10 @@ const opened = (place: string) =>
     }
   })
 
-/** A comma would end the option that a source's name stands in. */
 const mountArgs = (place: string, options: MountOptions): ReadonlyArray<string> => {
   const own = `fd=3,rootmode=40000,user_id=${process.geteuid?.() ?? 0},group_id=${process.getegid?.() ?? 0}`
-  const rest = ["default_permissions", ...(options.allowOther ? ["allow_other"] : []), "nosuid", "nodev"]
-  const mode = options.readOnly ? "ro" : "rw"
-  const all = [own, mode, ...(process.geteuid?.() === 0 ? rest.slice(0, -2) : rest)].join(",")
-  return ["-c", "-i", "-t", fsType, "-o", all, options.source, canonical(place)]
+  const flags = ["default_permissions", options.readOnly ? "ro" : "rw", ...(options.allowOther ? ["allow_other"] : [])]
+  return ["-c", "-i", "-t", fsType, "-o", [own, ...flags].join(","), options.source, canonical(place)]
 }
 
 /** Mounts as root: mount(8) inherits the open device. */
@@ -70,14 +67,24 @@ export const release = (place: string) =>
     Effect.orDie
   )
 
+/** Mounted before this process began, by the one that it was started through. */
+const taken = Effect.fnUntraced(function* (place: string, options: MountOptions, fd: number) {
+  yield* Effect.acquireRelease(Effect.void, () => Effect.sync(() => closeSync(fd)))
+  yield* Effect.acquireRelease(Effect.void, () => release(place))
+  return yield* exchange(place, options, fd)
+})
+
 /** A mount and its open device, until the scope closes. */
 export const connect: (place: string, options: MountOptions) => Effect.Effect<Device, MountRefused, Scope.Scope> =
   Effect.fnUntraced(function* (place, options) {
+    const given = openedAsUser(place)
+    if (given !== undefined) return yield* taken(place, options, given)
     yield* prepare(place)
-    const asRoot = process.geteuid?.() === 0
-    const fd = yield* Effect.acquireRelease(asRoot ? opened(place) : fusermount(place, options), (open) =>
-      Effect.sync(() => closeSync(open))
-    )
-    yield* Effect.acquireRelease(asRoot ? mountAsRoot(place, options, fd) : Effect.void, () => release(place))
+    if (process.geteuid?.() !== 0) {
+      const why = "this process has no right to mount; it must be started through fusermount3"
+      return yield* refuse(place, "no-permission", why)
+    }
+    const fd = yield* Effect.acquireRelease(opened(place), (open) => Effect.sync(() => closeSync(open)))
+    yield* Effect.acquireRelease(mountAsRoot(place, options, fd), () => release(place))
     return yield* exchange(place, options, fd)
   })

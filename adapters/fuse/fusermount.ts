@@ -1,58 +1,75 @@
-/** Mounts without being root: fusermount3 opens the device, mounts it, and sends the descriptor back over a socket. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { readdirSync, readlinkSync } from "node:fs"
-import { Effect } from "effect"
-import { type MountOptions, MountRefused } from "../../runtime/ports/mount.ts"
+/**
+ * Mounts without being root: fusermount3 opens the device, mounts it, and sends the descriptor back over a socket. Node
+ * has no call that receives one, so a few lines of Perl, which every Debian has, receive it and then become Node.
+ */
+import { fstatSync } from "node:fs"
+import type { MountOptions } from "../../runtime/ports/mount.ts"
 import { canonical } from "./place.ts"
 
-const refuse = (place: string, reason: MountRefused["reason"], why: string) => new MountRefused({ place, reason, why })
+/** Where the process that Perl becomes finds the device, and in which variable the directory that it is mounted on. */
+const openFd = 4
+const variable = "ARTIFACTS_FUSE_OPEN"
 
-/** The open FUSE devices of this process. */
-const devices = (): ReadonlyArray<number> =>
-  readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).endsWith("/dev/fuse") ? [Number(fd)] : []
-    } catch {
-      // The descriptor of the listing itself is closed by now.
-      return []
-    }
-  })
-
-const args = (place: string, options: MountOptions): ReadonlyArray<string> => {
-  const named = `fsname=${options.source.replaceAll(",", "\\,")},subtype=artifacts`
-  const flags = ["default_permissions", options.readOnly ? "ro" : "rw", ...(options.allowOther ? ["allow_other"] : [])]
-  return ["-o", [named, ...flags].join(","), "--", canonical(place)]
+/** recvmsg(2) has no function in Perl, and a number of its own on each processor. */
+const receiver = `
+use strict; use warnings; use Socket; use POSIX ();
+my ($place, $options, @command) = @ARGV;
+my %numbers = (x86_64 => 47, aarch64 => 212);
+my $recvmsg = $numbers{(POSIX::uname())[4]} or die "mounting without being root is not known for this processor\\n";
+$^F = 255;
+socketpair(my $mine, my $theirs, AF_UNIX, SOCK_STREAM, 0) or die "socketpair: $!\\n";
+my $child = fork() // die "fork: $!\\n";
+if ($child == 0) {
+  close $mine;
+  $ENV{_FUSE_COMMFD} = fileno $theirs;
+  exec "fusermount3", "-o", $options, "--", $place or do {
+    print STDERR "mounting without being root needs fusermount3 (package fuse3): $!\\n";
+    POSIX::_exit(127);
+  };
 }
+close $theirs;
+my $byte = "\\0"; my $control = "\\0" x 24;
+my $vector = pack "PQ", $byte, 1;
+my $message = pack "QLx4PQPQix4", 0, 0, $vector, 1, $control, 24, 0;
+my $got = syscall($recvmsg, fileno $mine, $message, 0);
+waitpid $child, 0;
+exit(($? >> 8) || 1) if $? != 0 || $got < 1;
+my (undef, $level, $type, $fd) = unpack "Qiii", $control;
+die "fusermount3 sent no descriptor\\n" if $type != 1;
+close $mine;
+POSIX::dup2($fd, ${openFd}) // die "dup2: $!\\n";
+POSIX::close($fd) if $fd != ${openFd};
+$ENV{${variable}} = $place;
+exec @command or die "$command[0]: $!\\n";
+`
 
-const why = (place: string, said: string): MountRefused => {
-  const hint = /allow_other/.test(said) ? "; /etc/fuse.conf has to say user_allow_other" : ""
-  return refuse(place, /permission|allowed|allow_other/i.test(said) ? "no-permission" : "kernel", said + hint)
+const optionsOf = (options: MountOptions): string =>
+  [
+    `fsname=${options.source.replaceAll(/[\\,]/g, "\\$&")}`,
+    "subtype=artifacts",
+    "default_permissions",
+    options.readOnly ? "ro" : "rw",
+    ...(options.allowOther ? ["allow_other"] : [])
+  ].join(",")
+
+export interface Command {
+  readonly command: string
+  readonly args: ReadonlyArray<string>
 }
-
-/** The channels through which descriptors came: closing one would close the descriptor too. */
-const channels = new Map<number, ChildProcess>()
 
 /**
- * Gives the mounted device's descriptor. Node has no call that receives one, but its channel between processes takes
- * whatever descriptors arrive on it, so the newest FUSE device of this process is the one that was sent.
+ * What to run instead of `command` so that it finds the place mounted. It ends early, and says why, where it cannot be;
+ * that others may use the mount has to be allowed by user_allow_other in /etc/fuse.conf.
  */
-export const fusermount = (place: string, options: MountOptions): Effect.Effect<number, MountRefused> =>
-  Effect.callback((resume) => {
-    const before = new Set(devices())
-    const env = { ...process.env, LC_ALL: "C", _FUSE_COMMFD: "3" }
-    const child = spawn("fusermount3", args(place, options), { stdio: ["ignore", "ignore", "pipe", "ipc"], env })
-    let said = ""
-    child.stderr?.on("data", (bytes: Buffer) => {
-      said += bytes.toString()
-    })
-    child.once("error", () =>
-      resume(Effect.fail(refuse(place, "no-tool", "mounting without being root needs fusermount3 (package fuse3)")))
-    )
-    child.once("close", (code) => {
-      const fd = devices().find((open) => !before.has(open))
-      if (code === 0 && fd !== undefined) {
-        channels.set(fd, child)
-        resume(Effect.succeed(fd))
-      } else resume(Effect.fail(why(place, said.trim() || `fusermount3 ended with ${code} and sent no descriptor`)))
-    })
-  })
+export const asUser = (place: string, options: MountOptions, { args, command }: Command): Command => ({
+  command: "perl",
+  args: ["-e", receiver, canonical(place), optionsOf(options), command, ...args]
+})
+
+/** The device that this process was started with for the place, mounted already. */
+export const openedAsUser = (place: string): number | undefined => {
+  if (process.env[variable] !== canonical(place)) return undefined
+  // Children are not to take it for theirs.
+  delete process.env[variable]
+  return fstatSync(openFd).isCharacterDevice() ? openFd : undefined
+}

@@ -2,7 +2,9 @@
  * Mounts the tree in memory until it is told to end: `node test/real/fuse-mount.ts DIRECTORY [SETTINGS] [OPTIONS]`,
  * both in JSON.
  */
+import { spawnSync } from "node:child_process"
 import { Effect } from "effect"
+import { asUser } from "../../adapters/fuse/fusermount.ts"
 import { layer } from "../../adapters/fuse/mount.ts"
 import { type Invalidation, Mount, type MountOptions, mountDefaults } from "../../runtime/ports/mount.ts"
 import { type Behind, main, type Settings } from "./fuse-memory.ts"
@@ -18,6 +20,14 @@ const [place, settingsJson = "{}", optionsJson = "{}"] = process.argv.slice(2)
 if (place === undefined) throw new Error("usage: node test/real/fuse-mount.ts DIRECTORY [SETTINGS] [OPTIONS]")
 const settings: Settings = { where: "worker", entryMs: 60_000, attrMs: 60_000, ...JSON.parse(settingsJson) }
 const options: MountOptions = { ...mountDefaults, ...JSON.parse(optionsJson) }
+
+/** Without the right to mount, this starts itself again, as what has it mounted already. */
+const again = "--as-user"
+if (process.argv.includes(again)) {
+  const args = process.argv.slice(1).filter((arg) => arg !== again)
+  const { args: started, command } = asUser(place, options, { command: process.execPath, args })
+  process.exit(spawnSync(command, started, { stdio: "inherit" }).status ?? 1)
+}
 
 const program = Effect.gen(function* () {
   const mount = yield* Mount
