@@ -108,7 +108,7 @@ const rename = Effect.fnUntraced(function* (files: Files, request: Request<"rena
 })
 
 const setattr = Effect.fnUntraced(function* (files: Files, request: Request<"setattr">) {
-  const { node: ino, mode, uid, gid, size, atime, mtime } = request
+  const { node: ino, mode, owner: uid, group: gid, size, atime, mtime } = request
   const { who, time } = by(files, request)
   const moment = (given: SetTime) => (given === "now" ? time : ([given.s, given.ns] as const))
   const fields = {

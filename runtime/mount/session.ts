@@ -1,12 +1,14 @@
 /** A mount's session: begun before anything is asked, kept alive by heartbeats, and let go of at the end. */
-import { Deferred, Effect, Schema } from "effect"
+import { Deferred, Effect, Exit, Schema } from "effect"
 import { heartbeatMs } from "../../messages/limits.ts"
 import type { Client } from "../client.ts"
 
 /** The session is not there, or not any more. */
 export class SessionLost extends Schema.TaggedError<SessionLost>()("SessionLost", {
   session: Schema.String,
-  why: Schema.String
+  why: Schema.String,
+  /** It has ended for good: nobody has to try again. */
+  isOver: Schema.Boolean
 }) {}
 
 export interface Place {
@@ -23,25 +25,26 @@ const beginPauseMs = 20
 const patienceMs = 10_000
 
 const own = Effect.fnUntraced(function* (client: Client, { session }: Place, name: string, fields: object) {
-  const lost = (why: string) => new SessionLost({ session, why })
   const asking = { verb: "do", kind: "mount-session", id: session, caller: session, name, patienceMs } as const
   const answer = yield* client
     .ask({ ...asking, body: JSON.stringify(fields) })
-    .pipe(Effect.mapError(({ why }) => lost(`${name} was not answered: ${why}`)))
+    .pipe(Effect.mapError(({ why }) => lost(session, `${name} was not answered: ${why}`)))
   if ("ok" in answer) return { over: undefined }
   if ("refused" in answer) return { over: JSON.stringify(answer.refused) }
-  return yield* lost(JSON.stringify(answer.failed))
+  return yield* lost(session, JSON.stringify(answer.failed))
 })
+
+const lost = (session: string, why: string) => new SessionLost({ session, why, isOver: false })
 
 /** Whether the workspace knows the session by now. */
 const isBegun = Effect.fnUntraced(function* (client: Client, { session, workspace }: Place) {
   const asking = { verb: "ask", kind: "workspace", id: workspace, caller: session, name: "StatFs" } as const
   const answer = yield* client
     .ask({ ...asking, body: "{}", patienceMs })
-    .pipe(Effect.mapError(({ why }) => new SessionLost({ session, why: `the workspace does not answer: ${why}` })))
+    .pipe(Effect.mapError(({ why }) => lost(session, `the workspace does not answer: ${why}`)))
   if ("ok" in answer) return true
   if ("refused" in answer && answer.refused._tag === "SessionOver") return false
-  return yield* new SessionLost({ session, why: JSON.stringify("refused" in answer ? answer.refused : answer.failed) })
+  return yield* lost(session, JSON.stringify("refused" in answer ? answer.refused : answer.failed))
 })
 
 const begun = Effect.fnUntraced(function* (client: Client, place: Place) {
@@ -54,15 +57,19 @@ export const attach = Effect.fnUntraced(function* (client: Client, place: Place)
   yield* begun(client, place).pipe(
     Effect.timeoutOrElse({
       duration: beginMs,
-      orElse: () => Effect.fail(new SessionLost({ session, why: "the workspace does not know the session" }))
+      orElse: () =>
+        Effect.fail(new SessionLost({ session, why: "the workspace does not know the session", isOver: true }))
     })
   )
   const { over } = yield* own(client, place, "Attach", { host, directory })
-  if (over !== undefined) return yield* new SessionLost({ session, why: over })
-  yield* Effect.addFinalizer(() =>
-    own(client, place, "Detach", {}).pipe(
-      Effect.catch((error) => Effect.logWarning("the session could not be detached; it expires by itself", error))
-    )
+  if (over !== undefined) return yield* new SessionLost({ session, why: over, isOver: true })
+  // A process that fails leaves the session to the one that takes its place; else it expires by itself.
+  yield* Effect.addFinalizer((exit) =>
+    Exit.isFailure(exit)
+      ? Effect.void
+      : own(client, place, "Detach", {}).pipe(
+          Effect.catch((error) => Effect.logWarning("the session could not be detached; it expires by itself", error))
+        )
   )
   const ended = yield* Deferred.make<string>()
   const beat = Effect.gen(function* () {

@@ -54,7 +54,10 @@ export interface Sidecar {
   readonly over: Effect.Effect<string>
 }
 
-const mountOptions = (options: SidecarOptions): MountOptions => ({
+/** How the kernel is to treat a mount of a workspace. */
+export const mountOptionsOf = (
+  options: Pick<SidecarOptions, "name" | "readOnly" | "writeback" | "allowOther">
+): MountOptions => ({
   ...mountDefaults,
   source: `artifacts:${options.name}`,
   readOnly: options.readOnly,
@@ -113,7 +116,7 @@ export const sidecar: <E>(
   const files: Files = { ...asking, data, own, entryMs, attrMs, nextHandle: handles() }
   const mounted = yield* mount.mount({
     place: place.directory,
-    options: mountOptions(options),
+    options: mountOptionsOf(options),
     sync: { module: new URL("./replica.ts", import.meta.url).href, data: start },
     files: asyncFiles(files)
   })

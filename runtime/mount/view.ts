@@ -128,6 +128,20 @@ export class View implements Fold {
     this.pend({ ...before, size: data.sizeOf(ino, this.tree.inodes.size[slot] as number) })
   }
 
+  /** What a process before this one had accepted, and not committed, shows again. */
+  recover(): void {
+    const { data, tree } = this
+    if (data === undefined || data.meters.recoveredBytes === 0) return
+    const { inodes } = tree
+    for (let slot = 0; slot < inodes.top; slot++) {
+      const ino = inodes.ino[slot] as number
+      if (ino === 0 || !data.isDirty(ino)) continue
+      const size = data.sizeOf(ino, inodes.size[slot] as number)
+      const s = inodes.mtime[slot] as number
+      this.pend({ ino, size, s, ns: inodes.mtimeNs[slot] as number, plain: false })
+    }
+  }
+
   pend(pending: Pending): void {
     this.pending.set(pending.ino, pending)
     this.tell({ kind: "pending", pending })

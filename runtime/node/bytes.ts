@@ -1,5 +1,7 @@
-/** The data plane of a workspace's files, with the sizes that were asked for. */
+/** The data plane of a workspace's files, with the sizes that were asked for, and the local disk behind it. */
+import { join } from "node:path"
 import { Effect } from "effect"
+import { shelf, tape } from "../../adapters/disk/scratch.ts"
 import type { Layout } from "../../messages/account.ts"
 import type { Commands } from "../files/commands.ts"
 import type { Committed } from "../files/data.ts"
@@ -26,11 +28,13 @@ export interface Bytes {
 
 /** At the end what was written is stored: only then may the scope close. */
 export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
-  const { objects, commands, onCommitted, org, workspace, layout, sizes } = bytes
+  const { objects, commands, onCommitted, org, workspace, layout, cache, sizes } = bytes
   const { cacheBytes, bufferBytes, memoryBytes } = sizes
   const data = yield* openData({
     objects,
     commands,
+    shelf: shelf(join(cache, "blocks")),
+    tape: yield* tape(join(cache, "stage")),
     options: {
       prefix: `${org}/${workspace}`,
       layout,

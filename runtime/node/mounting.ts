@@ -7,7 +7,7 @@ import type { Globals } from "../cli/globals.ts"
 import { Problem } from "../cli/problem.ts"
 import { Mount } from "../ports/mount.ts"
 import { makeDirectory } from "./files.ts"
-import { issue } from "./issue.ts"
+import { issue, type Ticket } from "./issue.ts"
 import { logger } from "./logs.ts"
 import {
   cacheOf,
@@ -20,7 +20,8 @@ import {
   readRecord,
   records
 } from "./place.ts"
-import { type SidecarStart, serve } from "./sidecar.ts"
+import type { SidecarStart } from "./sidecar.ts"
+import { supervise } from "./supervise.ts"
 
 export interface Wanted {
   readonly globals: Globals
@@ -61,37 +62,41 @@ const free = Effect.fnUntraced(function* (directory: string) {
   return place
 })
 
-/** Serves in this process until it is told to stop. */
+/** What a mount is and where, for whoever looks for it later. */
+const recordOf = ({ issued }: Ticket, directory: string, cache: string): MountRecord => ({
+  workspace: issued.workspace.id,
+  name: issued.workspace.name,
+  org: issued.session.org,
+  directory,
+  session: issued.session.session,
+  mode: issued.session.mode,
+  pid: process.pid,
+  startedAt: Date.now(),
+  cache
+})
+
+/** Holds a mount until it ends or this process is told to stop; what serves it is a process of its own. */
 export const inForeground = (wanted: Wanted) =>
   Effect.gen(function* () {
     const { globals, workspace, readOnly } = wanted
     const directory = yield* free(wanted.directory)
     const ticket = yield* issue(globals, workspace, readOnly ? "ro" : "rw")
-    const { session, workspace: found } = ticket.issued
+    const found = ticket.issued.workspace
     const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
     makeDirectory(cache)
-    const record: MountRecord = {
-      workspace: found.id,
-      name: found.name,
-      org: session.org,
-      directory,
-      session: session.session,
-      mode: session.mode,
-      pid: process.pid,
-      startedAt: Date.now(),
-      cache
-    }
-    const start: SidecarStart = { ...wanted, ticket, directory, cache, writeback: false, resumed: false }
-    yield* serve(start, () =>
-      Effect.gen(function* () {
-        yield* keepRecord(process.env, record)
-        yield* Effect.logInfo("mounted", { workspace: found.name, directory, session: session.session })
-        process.send?.({ ready: true })
-      })
-    )
+    const { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther } = wanted
+    const sizes = { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther }
+    const start: SidecarStart = { ...sizes, ticket, directory, cache, writeback: false, resumed: false }
+    const held = yield* supervise(start)
+    const record = recordOf(ticket, directory, cache)
+    yield* keepRecord(process.env, record)
+    yield* Effect.logInfo("mounted", { workspace: found.name, directory, session: record.session })
+    process.send?.({ ready: true })
+    yield* held.ended
     yield* Effect.logInfo("unmounted", { directory })
   }).pipe(
-    Effect.tapError((problem) => Effect.sync(() => process.send?.({ problem }))),
+    Effect.scoped,
+    Effect.tapError((problem) => Effect.sync(() => process.send?.({ problem: { ...problem } }))),
     Effect.provide(Logger.layer([logger(process.stderr.isTTY === true)])),
     Effect.provideService(References.MinimumLogLevel, "Info")
   )

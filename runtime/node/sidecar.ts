@@ -1,7 +1,8 @@
 /** A sidecar, put together: NATS, the object store, the cache on disk and the kernel behind the ports of a mount. */
 import { hostname } from "node:os"
 import { Context, Deferred, Effect, Layer, type Scope } from "effect"
-import { layer as fuse } from "../../adapters/fuse/mount.ts"
+import { iAnswer, inherited } from "../../adapters/fuse/child.ts"
+import { layer as fuse, layerInherited } from "../../adapters/fuse/mount.ts"
 import { layer as natsBus } from "../../adapters/nats/bus.ts"
 import { inboxPrefixOf } from "../../adapters/nats/permissions.ts"
 import type { Storage } from "../../messages/account.ts"
@@ -33,6 +34,12 @@ export const storeOf = (storage: Storage, managed: string): string => {
   return `s3://${bucket}${query === "" ? "" : `?${query}`}`
 }
 
+export const isReadOnly = ({ ticket }: SidecarStart): boolean => ticket.issued.session.mode === "ro"
+
+/** A problem that no other process can help with. */
+export const sessionOver = "session-over"
+const isOver = (error: object): boolean => "isOver" in error && error.isOver === true
+
 const hostName = (): string =>
   hostname()
     .replaceAll(/[^\x21-\x7e]/g, "-")
@@ -61,7 +68,8 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
       Effect.mapError(inWords(`the object store ${place.replace(/\?.*/, "")} cannot be used`))
     )
     const objects = Context.get(store, Objects)
-    const mount = Context.get(yield* Layer.build(fuse), Mount)
+    const device = inherited()
+    const mount = Context.get(yield* Layer.build(device === undefined ? fuse : layerInherited(device)), Mount)
     const files = { org: session.org, workspace: workspace.id, layout: workspace.layout, cache }
     return yield* sidecar(
       {
@@ -74,29 +82,35 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         place: { session: session.session, workspace: workspace.id, host: hostName(), directory },
         name: workspace.name,
         shards,
-        readOnly: session.mode === "ro",
+        readOnly: isReadOnly(start),
         writeback: start.writeback,
         allowOther: start.allowOther,
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
         shown: { org: session.org, nats, objects: objects.place, cache, layout: workspace.layout, pid: process.pid }
       }
-    ).pipe(Effect.mapError((error) => inWords("the mount could not be made")(error as never)))
+    ).pipe(
+      Effect.mapError((error) => {
+        const told = inWords("the mount could not be made")(error as never)
+        return isOver(error) ? new Problem({ code: sessionOver, message: told.message }) : told
+      })
+    )
   }
 )
 
 /** Serves until the mount or the session ends, or the fibre is interrupted. */
-export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effect<void, never, Scope.Scope>) =>
+export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effect<void>) =>
   Effect.gen(function* () {
     const made = yield* startSidecar(start)
     yield* ready(made)
+    yield* iAnswer
     const ended = yield* Deferred.make<string | undefined>()
     yield* Effect.forkScoped(Effect.andThen(made.mounted.ended, Deferred.succeed(ended, undefined)))
     yield* Effect.forkScoped(Effect.flatMap(made.over, (why) => Deferred.succeed(ended, why)))
     const why = yield* Deferred.await(ended)
     if (why !== undefined)
       return yield* new Problem({
-        code: "session-over",
+        code: sessionOver,
         message: `the mount's session is over: ${why}`,
         next: "mount it again; what was written and not flushed before is not kept"
       })
