@@ -1,7 +1,4 @@
 /** A partition in the real runtime, in a world of its own time: snapshots, forks, expiry and subscriptions. */
- * A partition in the real runtime, in a world of its own time: snapshots, truncation, forks, expiry and
- * subscriptions.
- */
 import { Effect, Exit, Scope } from "effect"
 import { describe, expect, it } from "vitest"
 import { partitionDecider } from "../../actors/stream-partition/partition.ts"
