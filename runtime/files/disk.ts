@@ -8,6 +8,7 @@ import type { Block } from "./keys.ts"
 
 /** Blocks that wait to be written; behind it they are not kept: a slow disk must not hold back reads, nor memory. */
 const waitingMax = 16
+const writersMax = 4
 /** How often it is looked whether the disk is full, in blocks written. */
 const lookEvery = 32
 /** A disk that is too full is made emptier by so many blocks at a time. */
@@ -31,7 +32,7 @@ export class BlockDisk {
   private readonly shelf: Shelf
   private readonly options: DiskOptions
   private waiting: Array<{ readonly key: string; readonly bytes: Uint8Array }> = []
-  private writing = false
+  private writers = 0
   private written = 0
   private failures = 0
   private awayUntil = 0
@@ -109,15 +110,15 @@ export class BlockDisk {
     if (this.isAway || this.index.has(key) || bytes.length > this.options.cacheBytes) return
     if (this.waiting.length >= waitingMax) return
     this.waiting.push({ key, bytes })
-    if (this.writing) return
-    this.writing = true
+    if (this.writers >= writersMax) return
+    this.writers += 1
     this.options.fork(this.writeAll())
   }
 
   private readonly writeAll = Effect.fnUntraced(function* (this: BlockDisk) {
     for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift())
       yield* Effect.catch(this.write(next.key, next.bytes), this.failed)
-    this.writing = false
+    this.writers -= 1
   })
 
   private readonly write = Effect.fnUntraced(function* (this: BlockDisk, key: string, bytes: Uint8Array) {

@@ -63,6 +63,7 @@ export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, S
       },
       commit: { commands, newId: randomId, onCommitted: options.onCommitted },
       clock,
+      session: options.session,
       bufferBytes: options.bufferBytes,
       flushMs: options.flushMs
     })
@@ -76,7 +77,7 @@ export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, S
       aheadBytesMax: Math.floor(options.memoryBytes / 2),
       fork
     })
-    if (stage !== undefined) yield* recover(writer, stage, meters)
+    if (stage !== undefined) yield* recover({ writer, stage, meters, session: options.session })
     return data(writer, reader, meters)
   })
 

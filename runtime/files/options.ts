@@ -14,6 +14,11 @@ export interface DataOptions {
   readonly stageBytes: number
   readonly uploadsMax: number
   readonly downloadsMax: number
+  /**
+   * The mount session. What another one left on the stage is not taken over: it has ended, and what it had not flushed
+   * may not be laid over what others have written since.
+   */
+  readonly session: string
   /** Blocks in memory, read or just written. */
   readonly memoryBytes: number
   /** Blocks on disk, where there is a directory for them; and how much of the disk is left free, as a share of it. */
@@ -38,6 +43,7 @@ export interface DataOptions {
 const mib = 1024 * 1024
 
 export const dataDefaults = {
+  session: "",
   bufferBytes: 300 * mib,
   stageBytes: 4 * 1024 * mib,
   // Enough to fill a gigabit at 100 ms a put, and few enough for a small host's sockets.

@@ -9,6 +9,8 @@ export interface BegunRecord {
   readonly ino: number
   readonly append: boolean
   readonly at: number
+  /** Whose it is: another session may not commit it, for others may have gone on meanwhile. */
+  readonly session: string
   readonly who: Who
 }
 /** A command and its id, before it is sent: sent again after a crash, it is the same one. */

@@ -1,7 +1,6 @@
 /** Takes over what a process that ended had accepted: the stage says what it was, and how far it had come. */
 import { Effect } from "effect"
 import { chunkBytes } from "../../messages/slices.ts"
-import type { ScratchFailed } from "../ports/scratch.ts"
 import type { Meters } from "./data.ts"
 import type { BegunRecord, BytesRecord, SentRecord, StageRecord } from "./record.ts"
 import { Run, Slice } from "./slice.ts"
@@ -49,8 +48,28 @@ const adopt = (writer: Writer, { begun, bytes, sent }: Found, meters: Meters): v
   meters.recoveredBytes += run.length
 }
 
+export interface Recovery {
+  readonly writer: Writer
+  readonly stage: Stage
+  readonly meters: Meters
+  readonly session: string
+}
+
+/** What a session that is over had not flushed is dropped, as a host that crashed drops what it had not written. */
+const dropStale = (found: Map<number, Found>, session: string) => {
+  let bytes = 0
+  const inos = new Set<number>()
+  for (const one of [...found.values()]) {
+    if (one.begun.session === session) continue
+    found.delete(one.begun.run)
+    inos.add(one.begun.ino)
+    for (const { length } of one.bytes) bytes += length
+  }
+  return { bytes, files: [...inos] }
+}
+
 /** Everything that was accepted is on its way again when this returns; what is damaged is said by the next flush. */
-export const recover = Effect.fnUntraced(function* (writer: Writer, stage: Stage, meters: Meters) {
+export const recover = Effect.fnUntraced(function* ({ meters, session, stage, writer }: Recovery) {
   const found = new Map<number, Found>()
   let last = 0
   const damaged: ReadonlyArray<unknown> = yield* stage.recover(({ record, segment }) => {
@@ -58,6 +77,11 @@ export const recover = Effect.fnUntraced(function* (writer: Writer, stage: Stage
     gather(found, segment, record)
   })
   writer.skipRuns(last)
+  const stale = dropStale(found, session)
+  if (stale.files.length > 0) {
+    meters.lostFiles += stale.files.length
+    yield* Effect.logWarning("writes that a session had not flushed when it ended are dropped", stale)
+  }
   const empty = [...found.values()].filter(({ bytes, sent }) => bytes.length === 0 && sent === undefined)
   for (const { begun } of empty) found.delete(begun.run)
   const live = [...found.values()].sort((a, b) => a.begun.run - b.begun.run)
@@ -66,12 +90,8 @@ export const recover = Effect.fnUntraced(function* (writer: Writer, stage: Stage
   stage.forgetAllBut(new Set(found.keys()))
   for (const ino of lost) writer.fail(ino, "EIO", "the stage was damaged: bytes that were accepted may be lost")
   if (live.length > 0 || damaged.length > 0) {
-    const bytes = meters.recoveredBytes
-    yield* Effect.logInfo("writes of a process that ended are taken over", {
-      runs: live.length,
-      bytes,
-      damaged: damaged.length
-    })
+    const about = { runs: live.length, bytes: meters.recoveredBytes, damaged: damaged.length }
+    yield* Effect.logInfo("writes of a process that ended are taken over", about)
   }
   for (const file of writer.files.values()) writer.resume(file)
-}) satisfies (writer: Writer, stage: Stage, meters: Meters) => Effect.Effect<void, ScratchFailed>
+})

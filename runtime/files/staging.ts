@@ -70,7 +70,7 @@ export class Stage {
     // What failed may have left a torn record: nothing may come behind it.
     if (typeof at !== "number") {
       this.broken = at
-      this.next = segment.number + 1
+      this.next = segment.number + 2
       if (segment.size === 0) this.live.pop()
       return at
     }
@@ -120,8 +120,9 @@ export class Stage {
 
   private sweep(): void {
     for (let first = this.live[0]; first !== undefined && first.runs.size === 0; first = this.live[0]) {
-      // The one that is being filled goes too when it is all there is, so that an idle stage is empty.
-      if (this.live.length === 1 && first.size < segmentBytesMax / 4) return
+      // The one that is being filled goes when it has grown, so that an idle stage is small.
+      const isFilled = first.number !== this.next - 1
+      if (!isFilled && first.size < segmentBytesMax / 4) return
       this.tape.drop(first.number)
       this.meters.stagedBytes -= first.size
       this.live.shift()
@@ -140,7 +141,8 @@ export class Stage {
       for (const segment of yield* stage.tape.segments) {
         const live: Live = { number: segment.number, size: segment.size, runs: new Set() }
         stage.live.push(live)
-        stage.next = Math.max(stage.next, segment.number + 1)
+        // Not in the last one either: it may end with half a record, and nothing behind that would be found.
+        stage.next = Math.max(stage.next, segment.number + 2)
         stage.meters.stagedBytes += segment.size
         const read = yield* stage.scan(segment, (record) => {
           if (record.kind === "begun" || record.kind === "bytes") live.runs.add(record.run)

@@ -21,6 +21,7 @@ export interface WriterHost {
   readonly upload: Omit<UploadHost, "stored" | "troubled" | "lost" | "roomMade">
   readonly commit: Omit<CommitHost, "leave" | "troubled" | "stage" | "meters" | "fork">
   readonly clock: Clock.Clock
+  readonly session: string
   readonly bufferBytes: number
   readonly flushMs: number
 }
@@ -126,7 +127,8 @@ export class Writer {
   private put(file: DirtyFile, { begun, off, run }: Placed, data: Uint8Array, stage: Stage | undefined): boolean {
     const { slice } = run
     const { append, at, number, who } = run
-    if (begun && stage?.begun({ kind: "begun", run: number, ino: file.ino, append, at, who })) return false
+    const { session } = this.host
+    if (begun && stage?.begun({ kind: "begun", run: number, ino: file.ino, append, at, who, session })) return false
     const extent = stage?.bytes(number, off, data, run.writtenMs)
     if (extent !== undefined && "why" in extent) return false
     slice.put(off, data, this.buffers, extent !== undefined)

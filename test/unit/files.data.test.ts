@@ -384,6 +384,38 @@ describe("the stage", () => {
     expect((await read(data, 0, 5)).toString()).toBe("small")
   })
 
+  it("is not taken over by another session, which could lay it over what others wrote since", async () => {
+    const on = ground()
+    const one = await open(on, { session: "one" })
+    await write(one.data, 0, "unflushed")
+    await one.kill()
+    const other = await open(on, { session: "two" })
+    expect(other.data.meters).toMatchObject({ recoveredBytes: 0, lostFiles: 1 })
+    await run(other.data.flushAll)
+    expect(on.keys.size).toBe(0)
+    await other.kill()
+    expect((await open(on, { session: "one" })).data.meters.recoveredBytes).toBe(0)
+  })
+
+  it("goes on behind half a record, which was never accepted", async () => {
+    const on = ground()
+    const one = await open(on)
+    await write(one.data, 0, "first ")
+    await write(one.data, 6, "torn")
+    await one.kill()
+    const bytes = on.tape.kept.get(1)
+    if (bytes === undefined) throw new Error("nothing is staged")
+    on.tape.kept.set(1, bytes.slice(0, -2))
+    on.fault.put = "down"
+    const two = await open(on)
+    await write(two.data, 6, "second")
+    await two.kill()
+    on.fault.put = undefined
+    const three = await open(on)
+    await run(three.data.flushAll)
+    expect(await text(three.data)).toBe("first second")
+  })
+
   it("that is damaged says so at the next flush, once", async () => {
     const on = ground()
     const one = await open(on)
