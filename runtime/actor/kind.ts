@@ -24,6 +24,7 @@ export interface Kind {
   readonly load: (bytes: Uint8Array, id: string) => Any
   readonly followed: boolean
   readonly due: (state: Any) => number
+  readonly mayOblige: (events: string) => boolean
   readonly oblige: ((event: Any, id: string) => ReadonlyArray<Obligation>) | undefined
 }
 
@@ -78,6 +79,7 @@ export const kindOf = <State, P extends AnyProtocol>(decider: Decider<State, P>)
     load: decider.load,
     followed: decider.followed === true,
     due: (state) => decider.due?.(state) ?? 0,
+    mayOblige: decider.mayOblige ?? (() => decider.oblige !== undefined),
     oblige: decider.oblige as Kind["oblige"]
   }
 }

@@ -68,7 +68,7 @@ export const recover = Effect.fnUntraced(function* (
       if (!whole) continue
       size.add(read.position, entryText(read.entry), 1)
       if (read.position > since) dues.set(key, read.entry.due)
-      if (ports.kinds.get(kind)?.oblige !== undefined) obliging.push(read)
+      if (ports.kinds.get(kind)?.mayOblige(read.entry.events) === true) obliging.push(read)
     }
   }
   yield* ports.journal.read(shard, 0).pipe(Stream.runForEach((page) => Effect.sync(() => fold(page))))
