@@ -11,6 +11,10 @@ const offset = Schema.Natural
 const empty = Schema.Struct({})
 const objectKey = Schema.String.check(Schema.isMaxLength(200))
 
+/** Where a run of appends lies in an object: its index there, and the offsets at which its blocks end. */
+const indexed = { index: Schema.Natural, indexBytes: Schema.Natural }
+const section = { stream, from: offset, to: offset, ...indexed, ends: Schema.Array(offset) }
+
 /** What somebody sends: text, bytes, or the key of an object that was stored before, because it is large. */
 export const Payload = Schema.Struct({
   text: Schema.optionalKey(Schema.String),
@@ -25,6 +29,8 @@ export const Wire = Schema.Struct({
   text: Schema.optionalKey(Schema.String),
   base64: Schema.optionalKey(Schema.String),
   object: Schema.optionalKey(objectKey),
+  /** Of what is read: the object is a segment of several streams, and the bytes begin `skip` behind `from`. */
+  segment: Schema.optionalKey(Schema.Struct({ ...indexed, from: offset, skip: Schema.Natural })),
   size: Schema.Natural,
   count: Schema.Natural
 })
@@ -89,6 +95,8 @@ export const StreamInfo = Schema.Struct({
   expiresAt: Schema.optionalKey(Schema.String),
   floor: offset,
   snapshot: Schema.optionalKey(offset),
+  /** Behind this nothing lies in segments. */
+  sealed: Schema.optionalKey(offset),
   producers: Schema.Natural,
   forks: Schema.Natural,
   forkedFrom: Schema.optionalKey(Origin),
@@ -154,6 +162,16 @@ export const streamPartition = protocol({
       input: Schema.Struct({ stream, snapshot: Snapshot, ifDigest: Schema.optionalKey(Schema.String) }),
       reply: empty
     },
+    /** An object has the bytes of these ranges: they need not be in memory any more. */
+    Seal: {
+      input: Schema.Struct({
+        object: objectKey,
+        sections: Schema.Array(Schema.Struct({ ...section, createdAt: Millis }))
+      }),
+      reply: Schema.Struct({ sealed: Schema.Natural })
+    },
+    /** Objects that nobody needed were deleted. */
+    ForgetObjects: { input: Schema.Struct({ objects: Schema.Array(objectKey) }), reply: empty },
     RetainFrom: { input: Schema.Struct({ stream, offset }), reply: Schema.Struct({ floor: offset }) },
     ...subscriptionCommands
   },
@@ -234,6 +252,8 @@ export const streamPartition = protocol({
     AttributesSet: { stream, attributes },
     SnapshotPublished: { stream, snapshot: Snapshot },
     FloorRaised: { stream, floor: offset },
+    Sealed: { object: objectKey, sections: Schema.Array(Schema.Struct(section)) },
+    ObjectsForgotten: { objects: Schema.Array(objectKey) },
     /** The partition's timer rang: what it found is in the events beside it. */
     Swept: {},
     ...subscriptionEvents

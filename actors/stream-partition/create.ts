@@ -6,7 +6,7 @@ import type { StreamPartition, Wire } from "../../messages/stream-partition.ts"
 import type { Context, Decision } from "../decider.ts"
 import { wireOf } from "./append.ts"
 import { endOf, find, isPinned, type State, type Stream } from "./state.ts"
-import { absence, infoOf } from "./view.ts"
+import { absence, infoOf, isUnit } from "./view.ts"
 
 type Event = EventOf<StreamPartition>
 type Refusal = RefusalOf<StreamPartition>
@@ -106,7 +106,7 @@ const misplaced = (stream: Stream, offset: number): string | undefined => {
   if (offset > stream.tail) return "it lies behind the tail of the source"
   if (offset < stream.floor) return "it lies before what the source has kept"
   const isOwn = offset >= (stream.origin?.offset ?? 0)
-  if (!isOwn || offset === stream.tail || stream.data?.unitAt(offset)?.from === offset) return undefined
+  if (!isOwn || offset === stream.tail || isUnit(stream, offset)) return undefined
   return "no append begins there"
 }
 

@@ -8,9 +8,10 @@ import type { Context, Decision, Obligation, Tick } from "../decider.ts"
 import { append } from "./append.ts"
 import { confirm, create, expire, pin, remove, unpin } from "./create.ts"
 import { advance } from "./evolve.ts"
+import { forget, seal } from "./segments.ts"
 import { type Alarm, find, type State, type Stream } from "./state.ts"
 import { isSubscriptionCommand, lapse, subscribe } from "./subscribe.ts"
-import { absence } from "./view.ts"
+import { absence, isUnit } from "./view.ts"
 
 type Command = CommandOf<StreamPartition>
 type Event = EventOf<StreamPartition>
@@ -41,6 +42,10 @@ export const decide = (state: State, command: Command | Tick, context: Context):
       return confirm(state, command)
     case "UnpinStream":
       return unpin(state, command, at)
+    case "Seal":
+      return seal(state, command)
+    case "ForgetObjects":
+      return forget(state, command)
     default:
       return amend(state, command, at)
   }
@@ -70,7 +75,7 @@ const amend = (state: State, command: Amendment, at: number): Outcome => {
 }
 
 const isBoundary = (stream: Stream, offset: number): boolean =>
-  offset === stream.tail || offset === 0 || stream.data?.unitAt(offset)?.from === offset
+  offset === stream.tail || offset === 0 || isUnit(stream, offset)
 
 const publish = (stream: Stream, { snapshot, ifDigest }: Of<"PublishSnapshot">): Outcome => {
   const { snapshot: last, floor, tail, key } = stream

@@ -2,6 +2,7 @@
 import type { EventOf } from "../../messages/protocol.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
 import { note } from "./producers.ts"
+import { dropToFloor, evolveSealed, refer, release, releaseAll } from "./segments.ts"
 import { addData, endOf, type State, type Stream, setAlarm, takeAlarms } from "./state.ts"
 import { type Subscriber, tokensMax } from "./subscriber.ts"
 
@@ -51,16 +52,22 @@ export const evolve = (state: State, event: Event, at: number): State => {
       break
     case "StreamRemoved": {
       const stream = streamOf(state, event.stream)
-      state.hotBytes -= stream.data?.bytes ?? 0
+      releaseAll(state, stream, at)
       state.streams.delete(event.stream)
       break
     }
     case "Swept":
       swept(state, at)
       break
+    case "Sealed":
+      evolveSealed(state, event, at)
+      break
+    case "ObjectsForgotten":
+      for (const object of event.objects) state.garbage.delete(object)
+      break
     default:
       if ("id" in event) evolveSubscriber(state, event, at)
-      else evolveStream(state, streamOf(state, event.stream), event)
+      else evolveStream(state, streamOf(state, event.stream), event, at)
   }
   return state
 }
@@ -93,7 +100,7 @@ type StreamEvent = Of<
   | "FloorRaised"
 >
 
-const evolveStream = (state: State, stream: Stream, event: StreamEvent): void => {
+const evolveStream = (state: State, stream: Stream, event: StreamEvent, at: number): void => {
   switch (event._tag) {
     case "StreamHidden":
       stream.hidden = true
@@ -110,21 +117,20 @@ const evolveStream = (state: State, stream: Stream, event: StreamEvent): void =>
     case "StreamUnpinned":
       stream.pins?.delete(event.pin)
       if (stream.pins?.size === 0) stream.pins = undefined
+      dropToFloor(state, stream, at)
       break
     case "AttributesSet":
       stream.attributes = event.attributes
       break
     case "SnapshotPublished":
+      if (stream.snapshot !== undefined) release(state, [stream.snapshot.object], at)
       stream.snapshot = event.snapshot
+      refer(state, event.snapshot.object)
       break
-    case "FloorRaised": {
+    case "FloorRaised":
       stream.floor = event.floor
-      const before = stream.data?.bytes ?? 0
-      // Forks read what lies before; without any, nobody does.
-      if (stream.pins === undefined) stream.data?.dropBefore(event.floor)
-      state.hotBytes -= before - (stream.data?.bytes ?? 0)
+      dropToFloor(state, stream, at)
       break
-    }
   }
 }
 

@@ -4,17 +4,48 @@ import type { Wire } from "../../messages/stream-partition.ts"
 /** Large enough that a reader is given few parts, small enough that the last one's free space does not matter. */
 const blockBytesMax = 256 * 1024
 
+/** A run of appends that lies in an object among other streams' runs. */
+export interface Segment {
+  /** Where in the object its index lies, and how long that is. */
+  readonly index: number
+  readonly indexBytes: number
+  /** The offsets at which its blocks end, where pages may end: its index alone knows where each append does. */
+  readonly ends: ReadonlyArray<number>
+}
+
 interface Block {
   /** The offset of its first byte. */
   readonly from: number
   /** Absent when the bytes are an object's. */
   readonly bytes: Buffer | undefined
   readonly object: string | undefined
+  /** Absent when the object is one append as it was stored. */
+  readonly segment: Segment | undefined
   used: number
 }
 
+/** Bytes of an object: of its own first ones, or of the segment whose first byte has the offset `from`. */
+export interface StoredPart {
+  readonly object: string
+  readonly size: number
+  readonly skip: number
+  readonly segment?: Place
+}
+
+/** Where a segment's index is, and the offset of its first byte. */
+export interface Place {
+  readonly from: number
+  readonly index: number
+  readonly indexBytes: number
+}
+
 /** Bytes to be sent, or the object that holds them. */
-export type Part = Buffer | { readonly object: string; readonly size: number; readonly skip: number }
+export type Part = Buffer | StoredPart
+
+export interface Run {
+  readonly from: number
+  readonly to: number
+}
 
 export class Data {
   /** Where each append ends. */
@@ -30,7 +61,7 @@ export class Data {
     if (this.begin < 0) this.begin = from
     this.ends.push(from + wire.size)
     if (wire.object !== undefined) {
-      this.blocks.push({ from, bytes: undefined, object: wire.object, used: wire.size })
+      this.blocks.push({ from, bytes: undefined, object: wire.object, segment: undefined, used: wire.size })
       return
     }
     const block = this.room(from, wire.size)
@@ -46,7 +77,8 @@ export class Data {
     if (last?.bytes !== undefined && last.from + last.used === from && last.bytes.length - last.used >= size)
       return last
     const capacity = Math.max(size, Math.min(blockBytesMax, this.bytes))
-    const block: Block = { from, bytes: Buffer.allocUnsafeSlow(capacity), object: undefined, used: 0 }
+    const bytes = Buffer.allocUnsafeSlow(capacity)
+    const block: Block = { from, bytes, object: undefined, segment: undefined, used: 0 }
     this.blocks.push(block)
     return block
   }
@@ -87,9 +119,68 @@ export class Data {
       const end = Math.min(block.used, to - block.from)
       if (end <= skip) continue
       if (block.bytes !== undefined) parts.push(block.bytes.subarray(skip, end))
-      else parts.push({ object: block.object ?? "", size: end - skip, skip })
+      else parts.push(storedPart(block, skip, end))
     }
     return parts
+  }
+
+  /** The part of a segment that ends behind `at`; undefined when what lies there is no segment's. */
+  sealedAt(at: number): StoredPart | undefined {
+    const block = this.blocks[this.blockIndex(at)]
+    if (block?.segment === undefined || block.from > at) return undefined
+    const end = block.segment.ends.find((each) => each > at) ?? block.from + block.used
+    return storedPart(block, at - block.from, end - block.from)
+  }
+
+  /** Behind this no segment lies. */
+  get sealedTo(): number {
+    const last = this.blocks.findLast(({ segment }) => segment !== undefined)
+    return last === undefined ? 0 : last.from + last.used
+  }
+
+  /** What is in memory, as ranges without an object between. */
+  runs(): Array<Run> {
+    const runs: Array<Run> = []
+    for (const { from, used, bytes } of this.blocks) {
+      if (bytes === undefined) continue
+      const last = runs.at(-1)
+      const run = { from: Math.max(from, this.begin), to: from + used }
+      if (last?.to === run.from) runs[runs.length - 1] = { from: last.from, to: run.to }
+      else runs.push(run)
+    }
+    return runs
+  }
+
+  /** Whether all of this range is in memory, and appends begin and end at its ends. */
+  isHot(from: number, to: number): boolean {
+    const isRun = this.runs().some((run) => run.from <= from && run.to >= to)
+    return isRun && from < to && this.unitAt(from)?.from === from && this.unitAt(to - 1)?.end === to
+  }
+
+  /** Lets go of a range of which an object has the bytes now. */
+  seal({ from, to }: Run, object: string, segment: Segment): void {
+    const first = this.blockIndex(from)
+    const last = this.blockIndex(to - 1)
+    const ends = [this.unitIndex(from), this.unitIndex(to - 1) + 1] as const
+    const kept: Array<Block> = []
+    const keep = (block: Block, start: number, end: number): void => {
+      const bytes = Buffer.from(block.bytes?.subarray(start - block.from, end - block.from) ?? [])
+      if (end > start) kept.push({ from: start, bytes, object: undefined, segment: undefined, used: end - start })
+    }
+    const replaced = this.blocks.slice(first, last + 1)
+    const [begin, end] = [replaced[0] as Block, replaced.at(-1) as Block]
+    keep(begin, Math.max(begin.from, this.begin), from)
+    kept.push({ from, bytes: undefined, object, segment, used: to - from })
+    keep(end, to, end.from + end.used)
+    for (const { used } of replaced) this.bytes -= used
+    for (const { bytes, used } of kept) if (bytes !== undefined) this.bytes += used
+    this.blocks = [...this.blocks.slice(0, first), ...kept, ...this.blocks.slice(last + 1)]
+    this.ends = [...this.ends.slice(0, ends[0]), ...segment.ends, ...this.ends.slice(ends[1])]
+  }
+
+  /** The objects that it needs, one as often as it does. */
+  objects(): Array<string> {
+    return this.blocks.flatMap(({ object }) => (object === undefined ? [] : [object]))
   }
 
   private blockIndex(at: number): number {
@@ -104,13 +195,20 @@ export class Data {
     return low
   }
 
-  /** The ends of the appends in a range, as they are stored with it. */
-  endsIn(from: number, to: number): Array<number> {
-    return this.ends.slice(this.unitIndex(from), this.unitIndex(to - 1) + 1)
+  /** The ends of the appends in a range; of what lies in a segment, the parts whose index tells them. */
+  marks(from: number, to: number): Array<number | StoredPart> {
+    const ends = this.ends.slice(this.unitIndex(from), this.unitIndex(to - 1) + 1)
+    let begin = from
+    return ends.map((end) => {
+      const sealed = this.sealedAt(begin)
+      begin = end
+      return sealed === undefined ? end : { ...sealed, size: Math.min(sealed.size, to - (end - sealed.size)) }
+    })
   }
 
   /** Forgets what lies before this boundary; the block that reaches over it stays. */
   dropBefore(at: number): void {
+    if (at <= this.begin) return
     const first = this.blockIndex(at)
     for (const block of this.blocks.slice(0, first)) if (block.bytes !== undefined) this.bytes -= block.used
     this.blocks = this.blocks.slice(first)
@@ -119,10 +217,10 @@ export class Data {
   }
 
   save(): SavedData {
-    const blocks = this.blocks.map(({ from, object, used }) => ({
-      from,
-      used,
-      ...(object !== undefined && { object })
+    const blocks = this.blocks.map(({ from, object, segment, used }) => ({
+      ...{ from, used },
+      ...(object !== undefined && { object }),
+      ...(segment !== undefined && { segment })
     }))
     return { begin: this.begin, ends: this.ends, blocks }
   }
@@ -137,10 +235,11 @@ export class Data {
     const data = new Data()
     data.begin = saved.begin
     data.ends = [...saved.ends]
-    data.blocks = saved.blocks.map(({ from, used, object }) => ({
+    data.blocks = saved.blocks.map(({ from, used, object, segment }) => ({
       from,
       used,
       object,
+      segment,
       bytes: object === undefined ? Buffer.from(take(used)) : undefined
     }))
     data.bytes = data.blocks.reduce((sum, block) => sum + (block.bytes === undefined ? 0 : block.used), 0)
@@ -151,5 +250,15 @@ export class Data {
 export interface SavedData {
   readonly begin: number
   readonly ends: ReadonlyArray<number>
-  readonly blocks: ReadonlyArray<{ readonly from: number; readonly used: number; readonly object?: string }>
+  readonly blocks: ReadonlyArray<{
+    readonly from: number
+    readonly used: number
+    readonly object?: string
+    readonly segment?: Segment
+  }>
 }
+
+const storedPart = ({ from, object = "", segment }: Block, skip: number, end: number): StoredPart => ({
+  ...{ object, size: end - skip, skip },
+  ...(segment !== undefined && { segment: { from, index: segment.index, indexBytes: segment.indexBytes } })
+})

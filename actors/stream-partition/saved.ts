@@ -1,5 +1,6 @@
 /** A partition as a snapshot: a head in JSON, and behind it the payloads as they are in memory. */
 import { Data, type SavedData } from "./payload.ts"
+import { refer } from "./segments.ts"
 import { type Heard, initial, type State, type Stream, setAlarm } from "./state.ts"
 import type { Subscriber } from "./subscriber.ts"
 
@@ -17,6 +18,7 @@ interface Head {
   readonly streams: ReadonlyArray<SavedStream>
   readonly subscribers: ReadonlyArray<SavedSubscriber>
   readonly alarms: State["alarms"]
+  readonly garbage?: ReadonlyArray<readonly [string, number]>
 }
 
 export const save = (state: State): Uint8Array => {
@@ -30,12 +32,18 @@ export const save = (state: State): Uint8Array => {
       ...(data !== undefined && { data: data.save() })
     }
   })
-  const subscribers = [...state.subscribers.values()].map((each) => ({ ...each, links: [...each.links] }))
-  const head = Buffer.from(JSON.stringify({ streams, subscribers, alarms: state.alarms } satisfies Head))
+  const head = Buffer.from(JSON.stringify(headOf(state, streams)))
   const size = Buffer.alloc(4)
   size.writeUInt32LE(head.length)
   return Buffer.concat([size, head, ...payloads])
 }
+
+const headOf = ({ subscribers, alarms, garbage }: State, streams: ReadonlyArray<SavedStream>): Head => ({
+  streams,
+  subscribers: [...subscribers.values()].map((each) => ({ ...each, links: [...each.links] })),
+  alarms,
+  garbage: [...garbage]
+})
 
 export const load = (bytes: Uint8Array, id: string): State => {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -50,8 +58,11 @@ export const load = (bytes: Uint8Array, id: string): State => {
     const stream = loadStream(saved, take)
     state.streams.set(stream.key, stream)
     state.hotBytes += stream.data?.bytes ?? 0
+    for (const object of stream.data?.objects() ?? []) refer(state, object)
+    if (stream.snapshot !== undefined) refer(state, stream.snapshot.object)
   }
   for (const saved of head.subscribers) state.subscribers.set(saved.id, loadSubscriber(saved))
+  for (const [object, since] of head.garbage ?? []) state.garbage.set(object, since)
   for (const alarm of head.alarms) setAlarm(state, alarm.at, alarm.key)
   return state
 }

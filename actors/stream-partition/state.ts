@@ -1,6 +1,7 @@
 /** What a partition knows of its streams: small plain records, changed in place. */
 import type { Origin, Producer, StreamInfo, Wire } from "../../messages/stream-partition.ts"
 import { Data } from "./payload.ts"
+import { refer } from "./segments.ts"
 import type { Subscriber } from "./subscriber.ts"
 
 /** The last that was heard of a producer, and where its latest appends ended: [seq, from, end, seq, from, end…]. */
@@ -61,6 +62,10 @@ export interface State {
   readonly alarms: Array<Alarm>
   /** Payloads in memory. */
   hotBytes: number
+  /** How often its streams need each object. */
+  readonly objects: Map<string, number>
+  /** Objects that nobody needs, and since when: they are to be deleted. */
+  readonly garbage: Map<string, number>
 }
 
 export const initial = (id: string): State => ({
@@ -68,7 +73,9 @@ export const initial = (id: string): State => ({
   streams: new Map(),
   subscribers: new Map(),
   alarms: [],
-  hotBytes: 0
+  hotBytes: 0,
+  objects: new Map(),
+  garbage: new Map()
 })
 
 /** When the stream ends by itself; infinity when it does not. */
@@ -102,6 +109,7 @@ export const addData = (state: State, stream: Stream, from: number, wire: Wire):
   const before = stream.data.bytes
   stream.data.add(from, wire)
   state.hotBytes += stream.data.bytes - before
+  if (wire.object !== undefined) refer(state, wire.object)
 }
 
 export const setAlarm = (state: State, at: number, key: string): void => {

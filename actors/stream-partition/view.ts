@@ -3,11 +3,15 @@ import { streamPageMax } from "../../messages/limits.ts"
 import type { QueryOf, RefusalOf } from "../../messages/protocol.ts"
 import { isJsonType } from "../../messages/stream.ts"
 import type { StreamInfo, StreamPartition, Wire } from "../../messages/stream-partition.ts"
+import type { StoredPart } from "./payload.ts"
 import { find, type State, type Stream } from "./state.ts"
 import { told } from "./subscriber.ts"
 
 type Refusal = RefusalOf<StreamPartition>
 type Answered = { readonly reply: unknown } | { readonly refused: Refusal }
+
+/** What a reply may refer to of segments: one response's worth. */
+const sealedBytesMax = 16 * 1024 * 1024
 
 /** What a reply may hold of payloads, so that escaping cannot make it larger than a message. */
 const readBytesMax = 128 * 1024
@@ -25,6 +29,7 @@ export const infoOf = (stream: Stream): StreamInfo => ({
   ...(stream.ttlS !== undefined && { ttlS: stream.ttlS }),
   ...(stream.expiresAt !== undefined && { expiresAt: stream.expiresAt }),
   ...(stream.snapshot !== undefined && { snapshot: stream.snapshot.offset }),
+  ...(stream.data !== undefined && stream.data.sealedTo > 0 && { sealed: stream.data.sealedTo }),
   ...(stream.origin !== undefined && { forkedFrom: stream.origin }),
   ...(stream.attributes !== undefined && { attributes: stream.attributes })
 })
@@ -51,21 +56,35 @@ export const answer = (state: State, query: QueryOf<StreamPartition>, { at }: { 
   return snapshot === undefined ? { refused: { _tag: "NoSnapshot" } } : { reply: { snapshot } }
 }
 
+/**
+ * Whether an append begins there. Within a segment only its index knows: whoever sends a command has looked, for a
+ * decision may not read objects.
+ */
+export const isUnit = ({ data }: Stream, offset: number): boolean =>
+  data?.unitAt(offset)?.from === offset || data?.sealedAt(offset) !== undefined
+
 /** Also of a stream that is kept for its forks alone: they ask. */
 const unit = (state: State, key: string, from: number): Answered => {
   const stream = state.streams.get(key)
   if (stream === undefined) return { refused: absence(key, "missing") }
+  const sealed = stream.data?.sealedAt(from)
+  if (sealed !== undefined) return { reply: { wire: storedWire(sealed) } }
   const found = stream.data?.unitAt(from)
   if (found === undefined || found.from !== from)
     return { refused: { _tag: "BadForkOffset", why: "no append begins there" } }
   return { reply: { wire: wireOf(stream, from, found.end) } }
 }
 
+const storedWire = ({ object, size, skip, segment }: StoredPart): Wire => ({
+  ...{ object, size, count: 0 },
+  ...(segment !== undefined && { segment: { ...segment, skip } })
+})
+
 /** A range as it would be appended to another stream. */
 const wireOf = (stream: Stream, from: number, to: number): Wire => {
   const parts = stream.data?.parts(from, to) ?? []
   const [only] = parts
-  if (only !== undefined && !Buffer.isBuffer(only)) return { object: only.object, size: only.size, count: 0 }
+  if (only !== undefined && !Buffer.isBuffer(only)) return storedWire(only)
   const bytes = Buffer.concat(parts.filter((part) => Buffer.isBuffer(part)))
   const text = isJsonType(stream.contentType) || isText(bytes) ? { text: bytes.toString() } : undefined
   return { ...(text ?? { base64: bytes.toString("base64") }), size: bytes.length, count: 0 }
@@ -87,6 +106,14 @@ const read = (stream: Stream, { from, bytesMax = readBytesMax, sharedUpTo }: Ran
   const end = Math.min(stream.tail, sharedUpTo ?? stream.tail)
   let next = Math.min(Math.max(from, base), end)
   for (let bytes = 0; next < end && bytes < Math.min(bytesMax, readBytesMax); ) {
+    // The reader fetches what lies in a segment by itself: of that, there may be as much as it asked for.
+    const sealed = stream.data?.sealedAt(next)
+    if (sealed !== undefined && next - from < sealedBytesMax) {
+      const size = Math.min(sealed.size, end - next)
+      wires.push(storedWire({ ...sealed, size }))
+      next += size
+      continue
+    }
     const found = stream.data?.unitAt(next)
     if (found === undefined) break
     if (wires.length > 0 && bytes + found.end - found.from > readBytesMax) break

@@ -2,6 +2,7 @@
 
 import { Effect, Option } from "effect"
 import { Command, Flag, GlobalFlag } from "effect/cli"
+import { partitionHotBytesMax } from "../../messages/limits.ts"
 import {
   type Address,
   dataFlag,
@@ -44,6 +45,12 @@ const flags = {
     Flag.withDescription("How long a long-poll on a stream waits (30000)"),
     Flag.optional
   ),
+  streamHotBytes: Flag.Int("stream-hot-bytes").pipe(
+    Flag.withDescription(
+      "Bytes that a partition of streams keeps in memory; older ones are in objects (8388608; 0: all)"
+    ),
+    Flag.optional
+  ),
   streamsOpen: Flag.Literals("streams-open", ["yes", "no"]).pipe(
     Flag.withDescription("Whether streams need no API key (yes when HTTP listens on the loopback)"),
     Flag.optional
@@ -79,6 +86,9 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
   const streamsOpen = Option.getOrUndefined(given.streamsOpen)
   if (longPollMs !== undefined && (longPollMs < 10 || longPollMs > 600_000))
     return yield* usage(`--long-poll-ms ${longPollMs}: between 10 and 600000`)
+  const streamHotBytes = Option.getOrUndefined(given.streamHotBytes)
+  if (streamHotBytes !== undefined && (streamHotBytes < 0 || streamHotBytes > partitionHotBytesMax / 2))
+    return yield* usage(`--stream-hot-bytes ${streamHotBytes}: between 0 and ${partitionHotBytesMax / 2}`)
   yield* checkShards(shards)
   if (given.replicas !== 1 && given.replicas !== 3) return yield* usage(`--replicas ${given.replicas}: 1 or 3`)
   if (natsUrl !== undefined && Option.isSome(given.nats))
@@ -101,6 +111,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     ...(objects !== undefined && { objects }),
     ...(shards !== undefined && { shards }),
     ...(longPollMs !== undefined && { longPollMs }),
+    ...(streamHotBytes !== undefined && { streamHotBytes }),
     ...(streamsOpen !== undefined && { streamsOpen: streamsOpen === "yes" })
   }
   return { options, globals }

@@ -28,6 +28,8 @@ export interface UpOptions {
   readonly node: string
   /** How long a long-poll on a stream waits. */
   readonly longPollMs?: number
+  /** Payloads that a partition of streams keeps in memory; 0 means all of them. */
+  readonly streamHotBytes?: number
   /** Whether streams are for everybody who reaches the HTTP port; on the loopback they are, unless this says no. */
   readonly streamsOpen?: boolean
 }

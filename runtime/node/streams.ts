@@ -9,6 +9,7 @@ import type { KeyCheck } from "../keys.ts"
 import type { Placement } from "../placement/hosting.ts"
 import type { Live } from "../streams/live.ts"
 import { Partitions } from "../streams/partitions.ts"
+import { Sealer, sealingDefaults } from "../streams/sealer.ts"
 import { Store } from "../streams/store.ts"
 import { Subscriptions, type Workings } from "../streams/subscriptions.ts"
 import type { DataDir } from "./datadir.ts"
@@ -68,6 +69,8 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
   })
   const signing = signingKeyOf(data.secrets.account.seed)
   const subscriptions = yield* subscribing(partitions, live, deliverer(signing))
+  const sealing = { ...sealingDefaults, hotBytes: options.streamHotBytes ?? sealingDefaults.hotBytes }
+  yield* Effect.forkScoped(new Sealer(partitions, ground.objects, sealing).run)
   const surface: Surface = {
     partitions,
     live,

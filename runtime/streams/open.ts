@@ -1,5 +1,5 @@
 /** Reads a stream wherever it is: in memory, where its partition may have to be read first, or at its owner. */
-import type { Part } from "../../actors/stream-partition/payload.ts"
+import type { Part, StoredPart } from "../../actors/stream-partition/payload.ts"
 import type { StreamInfo, Wire } from "../../messages/stream-partition.ts"
 import type { Here, Outcome, Partitions, Refusal } from "./partitions.ts"
 import { isPage, type Range, read } from "./read.ts"
@@ -55,10 +55,16 @@ const attempt = (partitions: Partitions, key: string, range: Range, { done, left
   })
 }
 
+const storedOf = ({ size, segment }: Wire, object: string): StoredPart => {
+  if (segment === undefined) return { object, size, skip: 0 }
+  const { skip, ...place } = segment
+  return { object, size, skip, segment: place }
+}
+
 /** Already encoded parts of a read of another node. */
 const partOf = (wire: Wire): Part =>
   wire.object !== undefined
-    ? { object: wire.object, size: wire.size, skip: 0 }
+    ? storedOf(wire, wire.object)
     : Buffer.from(wire.text ?? wire.base64 ?? "", wire.text === undefined ? "base64" : "utf8")
 
 interface Told {

@@ -61,11 +61,17 @@ export class Partitions {
 
   /** Undefined when it is served elsewhere, or is not in memory just now: `wake` brings it there. */
   here(partition: number): Here | undefined {
+    const here = this.peek(partition)
+    if (here !== undefined) here.cell.usedAt = this.now()
+    return here
+  }
+
+  /** The same, but who looks so does not keep it in memory. */
+  peek(partition: number): Here | undefined {
     const serving = this.around.serving(partition)
     if (serving === undefined || !serving.mayAnswer()) return undefined
     const cell = serving.actors.cells.get(`${partitionKind}/${this.ids[partition]}`)
     if (cell?.stage !== "live" || cell.failure !== undefined) return undefined
-    cell.usedAt = this.now()
     return { state: cell.state as State, cell, serving }
   }
 

@@ -1,5 +1,5 @@
 /** Reads a range of a stream from the memory of this node: its own appends, and what a fork shares with its source. */
-import type { Part } from "../../actors/stream-partition/payload.ts"
+import type { Part, StoredPart } from "../../actors/stream-partition/payload.ts"
 import { find, type Stream } from "../../actors/stream-partition/state.ts"
 import type { Here, Partitions } from "./partitions.ts"
 
@@ -72,7 +72,8 @@ const gather = (partitions: Partitions, stream: Stream, { from, to, room }: Want
   const left = room - (shared.next - shared.from)
   const own = Math.max(shared.next, base)
   if (data === undefined || own >= to || left <= 0) return shared
-  const start = Math.min(data.unitAt(own)?.from ?? own, own)
+  // Within a segment the index alone knows where an append begins: whoever fetches the bytes looks there.
+  const start = data.sealedAt(own) === undefined ? Math.min(data.unitAt(own)?.from ?? own, own) : own
   const next = Math.min(to, data.endWithin(own, left))
   const first = shared.parts.length === 0 ? start : shared.from
   return { from: first, next, parts: [...shared.parts, ...data.parts(start, next)] }
@@ -88,12 +89,12 @@ const inherit = (partitions: Partitions, key: string, wanted: Wanted): Gathered 
   return gather(partitions, source, wanted)
 }
 
-/** Where the appends of a range end, those of a fork's source among them. */
+/** Where the appends of a range end, those of a fork's source among them; a segment's index knows more of it. */
 export const unitEnds = (
   partitions: Partitions,
   key: string,
   { from, next }: { readonly from: number; readonly next: number }
-): Array<number> => {
+): Array<number | StoredPart> => {
   const stream = partitions.here(partitions.of(key))?.state.streams.get(key)
   if (stream === undefined || next <= from) return next > from ? [next] : []
   const base = stream.origin?.offset ?? 0
@@ -101,7 +102,7 @@ export const unitEnds = (
     stream.origin !== undefined && from < base
       ? unitEnds(partitions, stream.origin.source, { from, next: Math.min(next, base) })
       : []
-  const own = next > Math.max(from, base) ? (stream.data?.endsIn(Math.max(from, base), next) ?? []) : []
+  const own = next > Math.max(from, base) ? (stream.data?.marks(Math.max(from, base), next) ?? []) : []
   return [...inherited, ...own]
 }
 

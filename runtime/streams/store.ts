@@ -1,21 +1,24 @@
-/** Payloads that are too large for the journal: stored as objects before they are committed, fetched to be read. */
+/** Payloads that are not in memory: large ones are objects before they are committed, old ones lie in segments. */
 import { Effect } from "effect"
 import { runOf } from "../../actors/stream-partition/json.ts"
 import type { Part } from "../../actors/stream-partition/payload.ts"
 import { isJsonType } from "../../messages/stream.ts"
-import type { Payload } from "../../messages/stream-partition.ts"
+import type { Payload, Wire } from "../../messages/stream-partition.ts"
 import type { ObjectMissing, Objects, StoreFailed } from "../ports/objects.ts"
+import { Cold, type ColdFailed } from "./cold.ts"
 
 /** Objects read lately are kept in memory up to this: readers of one stream mostly come together. */
 const cacheBytesMax = 64 * 1024 * 1024
 
 export class Store {
+  readonly cold: Cold
   private readonly objects: Objects["Service"]
   private readonly cached = new Map<string, Buffer>()
   private cachedBytes = 0
 
   constructor(objects: Objects["Service"]) {
     this.objects = objects
+    this.cold = new Cold(objects)
   }
 
   /** The payload to commit; a JSON body that is none is handed on as it is, to be refused in its turn. */
@@ -31,12 +34,20 @@ export class Store {
   }
 
   /** The bytes of all parts, in their order. */
-  bytesOf(parts: ReadonlyArray<Part>): Effect.Effect<Array<Buffer>, ObjectMissing | StoreFailed> {
-    return Effect.forEach(parts, (part) =>
-      Buffer.isBuffer(part)
-        ? Effect.succeed(part)
-        : Effect.map(this.get(part.object), (bytes) => bytes.subarray(part.skip, part.skip + part.size))
-    )
+  bytesOf(parts: ReadonlyArray<Part>): Effect.Effect<Array<Buffer>, ColdFailed> {
+    return Effect.forEach(parts, (part) => {
+      if (Buffer.isBuffer(part)) return Effect.succeed(part)
+      if (part.segment !== undefined) return this.cold.read({ ...part, segment: part.segment })
+      return Effect.map(this.get(part.object), (bytes) => bytes.subarray(part.skip, part.skip + part.size))
+    })
+  }
+
+  /** A wire as it would have been sent, wherever its bytes lie; undefined when no append begins at this offset. */
+  unitOf(wire: Wire, offset: number): Effect.Effect<Buffer | undefined, ColdFailed> {
+    const { object, segment } = wire
+    if (object === undefined)
+      return Effect.succeed(Buffer.from(wire.text ?? wire.base64 ?? "", wire.text === undefined ? "base64" : "utf8"))
+    return segment === undefined ? this.get(object) : this.cold.unit(object, segment, offset)
   }
 
   get(key: string): Effect.Effect<Buffer, ObjectMissing | StoreFailed> {

@@ -118,8 +118,11 @@ const expiryOf = (given: Expiry, { ttlS, expiresAt }: StreamInfo): Expiry => {
 /** The first bytes, or messages, of the append that begins at the fork's offset. */
 const prefixOf = Effect.fnUntraced(function* (surface: Surface, { info, offset, sub, source }: Pinned) {
   const base = info.forkedFrom?.offset ?? 0
-  if (sub === 0 && (offset >= base || offset === 0)) return undefined
-  const unit = yield* unitAt(surface, info, { source, offset })
+  const isKnown = offset === 0 || offset === info.tail || (offset >= base && offset >= (info.sealed ?? 0))
+  if (sub === 0 && isKnown) return undefined
+  const wire = yield* unitAt(surface, info, { source, offset })
+  const unit = wire === undefined ? undefined : yield* boundUnit(surface, wire, offset)
+  if (unit === "away") return "the source's data cannot be read now"
   if (unit === undefined) return "no append begins at the fork's offset"
   if (sub === 0) return undefined
   return yield* cut(surface, unit, { isJson: isJsonType(info.contentType), sub, source })
@@ -142,18 +145,22 @@ const unitAt: (
   return "ok" in unit ? (unit.ok as { readonly wire: Wire }).wire : undefined
 })
 
+/** Its bytes; undefined when it lies in a segment in which no append begins there. */
+const boundUnit = ({ store }: Surface, wire: Wire, offset: number) =>
+  store.unitOf(wire, offset).pipe(Effect.catch(() => Effect.succeed("away" as const)))
+
 interface Cutting {
   readonly isJson: boolean
   readonly sub: number
   readonly source: string
 }
 
-const cut = Effect.fnUntraced(function* ({ store, partitions }: Surface, unit: Wire, { isJson, sub, source }: Cutting) {
-  const fetched = unit.object === undefined ? undefined : yield* store.get(unit.object).pipe(Effect.option)
-  if (fetched?._tag === "None") return "the source's data cannot be read now"
-  const bytes =
-    fetched?.value ?? Buffer.from(unit.text ?? unit.base64 ?? "", unit.text === undefined ? "base64" : "utf8")
-  const part = isJson ? firstOf(bytes.toString(), sub) : sub <= bytes.length ? bytes.subarray(0, sub) : undefined
+const cut = Effect.fnUntraced(function* (
+  { store, partitions }: Surface,
+  unit: Buffer,
+  { isJson, sub, source }: Cutting
+) {
+  const part = isJson ? firstOf(unit.toString(), sub) : sub <= unit.length ? unit.subarray(0, sub) : undefined
   if (part === undefined) return "Stream-Fork-Sub-Offset is beyond the append at the fork's offset"
   const size = Buffer.byteLength(part)
   const count = isJson ? sub : 1

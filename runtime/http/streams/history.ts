@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto"
 import { Effect } from "effect"
 import type { Snapshot } from "../../../actors/stream-partition/state.ts"
 import { offsetText, parseOffset } from "../../../messages/stream.ts"
+import type { Wire } from "../../../messages/stream-partition.ts"
 import { isSheet, open, type Sheet } from "../../streams/open.ts"
 import { unitEnds } from "../../streams/read.ts"
 import { head, refuse, refuseOutcome, reply } from "./reply.ts"
@@ -23,10 +24,18 @@ export const putSnapshot = (surface: Surface, asked: Asked, offsetGiven: string)
   })
 }
 
+/** What a segment holds only its index knows: whether an append begins there is looked up before it is said. */
+const isWithin = Effect.fnUntraced(function* ({ partitions, store }: Surface, key: string, offset: number) {
+  const outcome = yield* partitions.asked(partitions.of(key), { _tag: "ReadUnit", stream: key, from: offset }, "node")
+  const wire = "ok" in outcome ? (outcome.ok as { readonly wire: Wire }).wire : undefined
+  return wire?.segment !== undefined && (yield* store.unitOf(wire, offset)) === undefined
+})
+
 const publishing = Effect.fnUntraced(
   function* (surface: Surface, asked: Asked, { offset, body }: { readonly offset: number; readonly body: Buffer }) {
     const { partitions, store } = surface
     const { exchange, key, caller } = asked
+    if (yield* isWithin(surface, key, offset)) return refuse(exchange, 409, "no append begins at its offset")
     const contentType = typeToCreate(exchange.request) ?? "application/octet-stream"
     const digest = createHash("sha256").update(`${contentType}\n`).update(body).digest("hex")
     const object = `streams/${partitions.idOf(key)}/${partitions.freshId()}`
@@ -71,15 +80,24 @@ export const getSnapshot = (surface: Surface, asked: Asked, offsetGiven: string 
     }).pipe(Effect.catch(() => storeAway(asked)))
   )
 
-export const retain = ({ partitions }: Surface, { exchange, key, caller }: Asked, offsetGiven: string): void => {
+export const retain = (surface: Surface, asked: Asked, offsetGiven: string): void => {
+  const { exchange } = asked
   const offset = parseOffset(offsetGiven)
   if (offset === undefined) return refuse(exchange, 400, `${offsetGiven} is no offset`)
-  partitions.tell(partitions.of(key), { _tag: "RetainFrom", stream: key, offset }, caller, (outcome) => {
+  asked.run(retaining(surface, asked, offset))
+}
+
+const retaining = Effect.fnUntraced(
+  function* (surface: Surface, { exchange, key, caller }: Asked, offset: number) {
+    const { partitions } = surface
+    if (yield* isWithin(surface, key, offset)) return refuse(exchange, 409, "no append begins at this offset")
+    const outcome = yield* partitions.told(partitions.of(key), { _tag: "RetainFrom", stream: key, offset }, caller)
     if (!("ok" in outcome)) return refuseOutcome(exchange, outcome)
     const { floor } = outcome.ok as { readonly floor: number }
     reply(exchange, 204, { "stream-retained-offset": offsetText(floor) })
-  })
-}
+  },
+  (retained, _surface, asked) => Effect.catch(retained, () => storeAway(asked))
+)
 
 /** The snapshot, and behind it each append that it does not hold: what a reader needs to begin, in one answer. */
 export const bootstrap: Handler = (surface, asked) => {
@@ -103,17 +121,24 @@ export const bootstrap: Handler = (surface, asked) => {
 type Known = Snapshot & { readonly bytes: Buffer }
 
 const sendBootstrap = (surface: Surface, asked: Asked, sheet: Sheet, snapshot: Known | undefined) =>
-  surface.store.bytesOf(sheet.parts).pipe(
-    Effect.flatMap((parts) => Effect.sync(() => sendParts(surface, asked, sheet, { parts, snapshot }))),
+  Effect.all([surface.store.bytesOf(sheet.parts), endsOf(surface, sheet)]).pipe(
+    Effect.flatMap(([parts, ends]) => Effect.sync(() => sendParts(asked, sheet, { parts, ends, snapshot }))),
     Effect.catch(() => storeAway(asked))
   )
 
-const sendParts = (
-  surface: Surface,
-  { exchange }: Asked,
-  sheet: Sheet,
-  { parts, snapshot }: { readonly parts: ReadonlyArray<Buffer>; readonly snapshot: Known | undefined }
-): void => {
+const endsOf = ({ partitions, store }: Surface, sheet: Sheet) =>
+  Effect.forEach(unitEnds(partitions, sheet.key, sheet), (mark) => {
+    if (typeof mark === "number") return Effect.succeed([mark])
+    return mark.segment === undefined ? Effect.succeed([]) : store.cold.endsOf({ ...mark, segment: mark.segment })
+  })
+
+interface Whole {
+  readonly parts: ReadonlyArray<Buffer>
+  readonly ends: ReadonlyArray<ReadonlyArray<number>>
+  readonly snapshot: Known | undefined
+}
+
+const sendParts = ({ exchange }: Asked, sheet: Sheet, { parts, ends, snapshot }: Whole): void => {
   const boundary = randomBytes(18).toString("hex")
   const body: Array<Buffer> = []
   const add = (type: string, bytes: ReadonlyArray<Buffer>): void => {
@@ -122,7 +147,7 @@ const sendParts = (
   add(snapshot?.contentType ?? "application/octet-stream", snapshot === undefined ? [] : [snapshot.bytes])
   const all = Buffer.concat(parts)
   let at = sheet.from
-  for (const end of unitEnds(surface.partitions, sheet.key, sheet)) {
+  for (const end of ends.flat()) {
     add(sheet.contentType, framed(sheet, [all.subarray(at - sheet.from, end - sheet.from)]))
     at = end
   }
