@@ -14,6 +14,7 @@ import { type Gauge, metrics } from "../http/metrics.ts"
 import { type Route, router } from "../http/router.ts"
 import { type CannotServe, type HttpServer, httpServer } from "../http/server.ts"
 import { type Issuing, sessions } from "../http/sessions.ts"
+import { streamGauges } from "../http/streams/gauges.ts"
 import { type KeyCheck, keyCheck } from "../keys.ts"
 import type { Hosting, Placement } from "../placement/hosting.ts"
 import { leased } from "../placement/leased.ts"
@@ -96,7 +97,7 @@ const routes = Effect.fnUntraced(function* (parts: {
   readonly options: UpOptions
   readonly live: Live
 }) {
-  const { ground, placement, about, asking, keys, data, options } = parts
+  const { ground, placement, about, asking, keys, data, options, live } = parts
   const issuing: Issuing = {
     client: asking,
     keys,
@@ -107,7 +108,7 @@ const routes = Effect.fnUntraced(function* (parts: {
   }
   const all: ReadonlyArray<Route> = [
     health(about, placement),
-    yield* metrics(placement, () => [leases(ground, placement), ...ground.gauges()]),
+    yield* metrics(placement, () => [leases(ground, placement), ...streamGauges(live), ...ground.gauges()]),
     ...gateway(asking, keys),
     sessions(issuing),
     ...(yield* streams(parts))
