@@ -5,9 +5,9 @@ import { type MountOptions, MountRefused } from "../../runtime/ports/mount.ts"
 import { incoming, opcodeOf } from "./decode.ts"
 import { openedAsUser } from "./fusermount.ts"
 import { agreement, negotiate } from "./init.ts"
-import { canonical, fsType, prepare, unmount } from "./place.ts"
+import { canonical, fsType, prepare, readAhead, unmount } from "./place.ts"
 import { run } from "./program.ts"
-import { opcodes } from "./protocol.ts"
+import { dataBytesMax, opcodes } from "./protocol.ts"
 import type { Device } from "./serving.ts"
 
 const devicePath = "/dev/fuse"
@@ -57,6 +57,7 @@ const exchange = (place: string, options: MountOptions, fd: number): Effect.Effe
     const negotiated = negotiate(offer, options)
     if (typeof negotiated === "string") return Effect.fail(refuse(place, "kernel", negotiated))
     writeSync(fd, agreement(offer, negotiated, options))
+    readAhead(place, dataBytesMax / 1024)
     return Effect.succeed({ fd, negotiated })
   })
 

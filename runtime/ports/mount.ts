@@ -196,7 +196,7 @@ export interface Opened {
   readonly keepCache?: boolean
   /** Of a directory: the kernel may keep its listing. */
   readonly cacheDir?: boolean
-  /** No `flush` at close. */
+  /** No `flush` at close: then fcntl's locks do not end with it either. */
   readonly noFlush?: boolean
   readonly parallelWrites?: boolean
 }

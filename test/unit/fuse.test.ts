@@ -375,8 +375,8 @@ describe("the table of mounts", () => {
       ""
     ].join("\n")
     expect(mountpoints(table)).toEqual([
-      { path: "/", type: "ext4", connection: "1" },
-      { path: "/mnt/a b", type: "fuse.artifacts", connection: "57" }
+      { path: "/", type: "ext4", device: "8:1" },
+      { path: "/mnt/a b", type: "fuse.artifacts", device: "0:57" }
     ])
   })
 })
