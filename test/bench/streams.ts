@@ -10,7 +10,7 @@ import { createInterface } from "node:readline"
 import { Pool } from "undici"
 import { launcher } from "../real/node.ts"
 
-interface Target {
+export interface Target {
   readonly name: string
   readonly url: string
   readonly pid: number
@@ -95,7 +95,7 @@ const quantile = (sorted: ReadonlyArray<number>, q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0
 
 /** So many lanes, each with one append under way at a time, for so long. */
-const appends = async ({ name, url, pid }: Target, lanes: number, streamCount: number, ms: number) => {
+export const appends = async ({ name, url, pid }: Target, lanes: number, streamCount: number, ms: number) => {
   const pool = new Pool(url, { connections: lanes, pipelining: 1 })
   const paths = await Promise.all(Array.from({ length: streamCount }, () => newStream(pool)))
   const times: Array<number> = []

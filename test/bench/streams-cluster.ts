@@ -1,0 +1,81 @@
+/** Appends to streams over a NATS cluster, R3 and synced, beside one message for each append to raw JetStream. */
+import { execFileSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { performance } from "node:perf_hooks"
+import { Effect } from "effect"
+import { connection } from "../../adapters/nats/connection.ts"
+import { parseCreds } from "../../adapters/nats/credentials.ts"
+import { directory } from "../real/child.ts"
+import { launcher, nodeProcess } from "../real/node.ts"
+import { find, natsCluster } from "../real/servers.ts"
+import { appends } from "./streams.ts"
+
+const print = (line: object): void => console.log(JSON.stringify(line))
+const round = (value: number): number => Number(value.toPrecision(4))
+
+type Connection = Effect.Success<ReturnType<typeof connection>>
+
+/** So many lanes, each with one message of 256 bytes on its way into a stream of three copies. */
+const raw = async (nats: Connection, lanes: number, ms: number) => {
+  const ask = (subject: string, body: object) =>
+    nats.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 10_000 })
+  await ask("STREAM.CREATE.RAW", { name: "RAW", subjects: ["raw.>"], num_replicas: 3, storage: "file" })
+  const payload = Buffer.alloc(256, "x")
+  const times: Array<number> = []
+  const lane = async (until: number): Promise<void> => {
+    while (performance.now() < until) {
+      const from = performance.now()
+      const reply = await nats.request("raw.one", payload, { timeout: 10_000 })
+      if (reply.string().includes('"error"')) throw new Error(reply.string())
+      times.push(performance.now() - from)
+    }
+  }
+  const all = (until: number) => Promise.all(Array.from({ length: lanes }, () => lane(until)))
+  await all(performance.now() + ms / 4)
+  times.length = 0
+  const from = performance.now()
+  await all(from + ms)
+  const seconds = (performance.now() - from) / 1000
+  await ask("STREAM.DELETE.RAW", {})
+  times.sort((a, b) => a - b)
+  const at = (q: number): number => round(times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? 0)
+  const row = { perSecond: round(times.length / seconds), p50: at(0.5), p99: at(0.99) }
+  print({ bench: "publish 256 B", lanes, server: "raw JetStream R3, sync_interval always", ...row })
+  return row
+}
+
+const measured = (ms: number) =>
+  Effect.gen(function* () {
+    const base = yield* directory("bench-streams")
+    const installation = join(base, "installation")
+    const printed = execFileSync(launcher, ["nats-config", "--data", installation], { encoding: "utf8" })
+    const config = printed.slice(printed.indexOf("\noperator:"))
+    const { urls } = yield* natsCluster({ config, sync: "always" })
+    const file = join(installation, "node.creds")
+    const where = ["--nats-url", urls.join(","), "--nats-creds", file, "--objects", `file://${base}/objects`]
+    const flags = [...where, "--durability", "sync"]
+    const node = yield* nodeProcess({ name: "bench", data: join(base, "node"), flags })
+    yield* node.ready
+    const credentials = parseCreds(readFileSync(file, "utf8"))
+    if (credentials === undefined) throw new Error("the installation's credentials cannot be read")
+    const nats = yield* connection({ servers: [...urls], name: "bench", credentials })
+    const target = { name: "artifacts, R3", url: node.url, pid: node.pid() ?? 0, stop: async () => {} }
+    for (const lanes of [64, 1]) {
+      const theirs = yield* Effect.promise(() => raw(nats, lanes, ms))
+      const ours = yield* Effect.promise(() => appends(target, lanes, 1, ms))
+      print({
+        ratios: `artifacts, R3 / raw JetStream R3, ${lanes} in flight`,
+        "appends per second": round(ours.perSecond / theirs.perSecond),
+        p50: round(ours.p50 / theirs.p50),
+        p99: round(ours.p99 / theirs.p99),
+        "p50, ms more": round(ours.p50 - theirs.p50)
+      })
+    }
+  })
+
+export const main = async (args: ReadonlyArray<string>): Promise<void> => {
+  if (find("nats") === undefined)
+    return print({ bench: "streams over R3", skipped: "there is no nats-server; test/real/servers brings it" })
+  await Effect.runPromise(Effect.scoped(measured(args.includes("--short") ? 1500 : 4000)))
+}
