@@ -2,6 +2,7 @@
 import { Cause, Effect, Exit, Layer, References } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { askIt, doIt, subject } from "./actor.ts"
+import { fileCommands } from "./file.ts"
 import { globals } from "./globals.ts"
 import { key } from "./key.ts"
 import { mount, unmount } from "./mount.ts"
@@ -15,7 +16,21 @@ import { workspace } from "./workspace.ts"
 
 const root = Command.make("artifacts").pipe(
   Command.withDescription("Files, streams and tables that agents produce, durable in your bucket"),
-  Command.withSubcommands([up, status, stream, workspace, mount, unmount, key, org, doIt, askIt, subject, natsConfig]),
+  Command.withSubcommands([
+    up,
+    status,
+    stream,
+    workspace,
+    mount,
+    unmount,
+    ...fileCommands,
+    key,
+    org,
+    doIt,
+    askIt,
+    subject,
+    natsConfig
+  ]),
   Command.withGlobalFlags(globals)
 )
 

@@ -4,8 +4,9 @@ import { Command } from "effect/cli"
 import type { Health } from "../http/health.ts"
 import { readNotice } from "../node/notice.ts"
 import { dataPath } from "../node/options.ts"
+import { type Found, mounts } from "../node/place.ts"
 import { readGlobals } from "./globals.ts"
-import { asJson, card, when, write } from "./print.ts"
+import { asJson, card, table, when, write } from "./print.ts"
 import { Problem, usage } from "./problem.ts"
 import { noNode, startHint } from "./remote.ts"
 
@@ -20,6 +21,17 @@ const shown = (health: Health, http: string): string =>
     ["objects", health.objects],
     ["shards", `${health.shards.held.length} of ${health.shards.total} served here`]
   ])
+
+const shownMounts = (found: ReadonlyArray<Found>): string =>
+  found.length === 0
+    ? ""
+    : `\n\n${table(
+        ["MOUNT", "WORKSPACE", "MODE", "HEALTH", "SINCE", "PROCESS"],
+        found.map(({ directory, name, mode, health, startedAt, pid }) => [
+          ...[directory, name, mode, health, when(startedAt)],
+          String(pid)
+        ])
+      )}`
 
 /** Where the node's HTTP is. */
 const address = Effect.gen(function* () {
@@ -51,8 +63,9 @@ export const status = Command.make(
     if (!response.headers.get("content-type")?.startsWith("application/json"))
       return yield* new Problem({ code: "unreachable", message: `${http} answers, and not as a node does` })
     const health = JSON.parse(text) as Health
-    yield* write(globals.json ? asJson(health) : shown(health, http))
+    const here = mounts(process.env)
+    yield* write(globals.json ? asJson({ ...health, mounts: here }) : `${shown(health, http)}${shownMounts(here)}`)
     if (!health.ready)
       return yield* new Problem({ code: "not-ready", message: `${health.node} does not serve all of its shards` })
   })
-).pipe(Command.withDescription("Show the health of the node"))
+).pipe(Command.withDescription("Show the health of the node, and the mounts of this host"))

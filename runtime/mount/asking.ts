@@ -42,9 +42,16 @@ const refusedOf = ({ _tag, code, why = _tag }: Refusal): CommandRefused => {
   return new CommandRefused({ errno, why })
 }
 
-const send = Effect.fnUntraced(function* (asking: Asking, verb: Verb, name: string, body: object, id?: string) {
-  const { client, view } = asking
-  const { workspace, session } = view
+/** In whose name it is asked, and of whom. */
+export interface Speaker {
+  readonly client: Client
+  readonly workspace: string
+  readonly session: string
+}
+
+/** The reply, or why there is none. */
+export const speak = Effect.fnUntraced(function* (as: Speaker, verb: Verb, name: string, body: object, id?: string) {
+  const { client, workspace, session } = as
   const address = { verb, kind: "workspace", id: workspace, caller: session, name }
   const answer = yield* client
     .ask({
@@ -69,6 +76,9 @@ const shown = (asking: Asking, version: number): Effect.Effect<void> =>
           orElse: () => Effect.logWarning("the replica does not come up to what was committed", { version })
         })
       )
+
+const send = ({ client, view }: Asking, verb: Verb, name: string, body: object, id?: string) =>
+  speak({ client, workspace: view.workspace, session: view.session }, verb, name, body, id)
 
 export const errnoOf = (error: CommandFailed): Errno =>
   error._tag === "CommandRefused" ? (error.errno as Errno) : "EIO"

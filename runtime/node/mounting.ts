@@ -1,6 +1,6 @@
 /** Mounts of this host: begun in this process or in one of their own, listed, and ended. */
 import { spawn } from "node:child_process"
-import { closeSync, mkdirSync, openSync, readFileSync, readSync, statSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readSync, statSync } from "node:fs"
 import { Context, Effect, Layer, Logger, References } from "effect"
 import { layer as fuse } from "../../adapters/fuse/mount.ts"
 import type { Globals } from "../cli/globals.ts"
@@ -9,17 +9,7 @@ import { Mount } from "../ports/mount.ts"
 import { makeDirectory } from "./files.ts"
 import { issue, type Ticket } from "./issue.ts"
 import { logger } from "./logs.ts"
-import {
-  cacheOf,
-  forgetRecord,
-  isAlive,
-  keepRecord,
-  logOf,
-  type MountRecord,
-  pathOf,
-  readRecord,
-  records
-} from "./place.ts"
+import { cacheOf, forgetRecord, isAlive, keepRecord, logOf, type MountRecord, pathOf, readRecord } from "./place.ts"
 import type { SidecarStart } from "./sidecar.ts"
 import { supervise } from "./supervise.ts"
 
@@ -141,22 +131,6 @@ const tail = (log: string, from: number, code: number | null): string => {
   closeSync(opened)
   return `the mount's process ended (${code ?? "killed"}): ${bytes.toString().trim() || `see ${log}`}`
 }
-
-const isMounted = (directory: string): boolean =>
-  readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .some((line) => line.split(" ")[4] === directory)
-
-export interface Found extends MountRecord {
-  /** `lost`: its process is gone. */
-  readonly health: "mounted" | "lost"
-}
-
-export const mounts = (): ReadonlyArray<Found> =>
-  records(process.env).map((record) => ({
-    ...record,
-    health: isAlive(record.pid) && isMounted(record.directory) ? "mounted" : "lost"
-  }))
 
 /** Tells its process to stop, and waits until it has: it flushes first. */
 export const endMount = Effect.fnUntraced(function* (given: string, force: boolean) {

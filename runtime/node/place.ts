@@ -87,3 +87,17 @@ export const isAlive = (pid: number): boolean => {
     return (cause as NodeJS.ErrnoException).code === "EPERM"
   }
 }
+
+const isMounted = (directory: string): boolean =>
+  (readText("/proc/self/mountinfo") ?? "").split("\n").some((line) => line.split(" ")[4] === directory)
+
+export interface Found extends MountRecord {
+  /** `lost`: its process is gone. */
+  readonly health: "mounted" | "lost"
+}
+
+export const mounts = (env: Env): ReadonlyArray<Found> =>
+  records(env).map((record) => ({
+    ...record,
+    health: isAlive(record.pid) && isMounted(record.directory) ? "mounted" : "lost"
+  }))

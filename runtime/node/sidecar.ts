@@ -40,7 +40,7 @@ export const isReadOnly = ({ ticket }: SidecarStart): boolean => ticket.issued.s
 export const sessionOver = "session-over"
 const isOver = (error: object): boolean => "isOver" in error && error.isOver === true
 
-const hostName = (): string =>
+export const hostName = (): string =>
   hostname()
     .replaceAll(/[^\x21-\x7e]/g, "-")
     .slice(0, 255) || "host"
