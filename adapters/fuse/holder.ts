@@ -8,6 +8,7 @@ import { type MountOptions, MountRefused } from "../../runtime/ports/mount.ts"
 import { Child } from "./child.ts"
 import { connect, release } from "./device.ts"
 import { resend } from "./notice.ts"
+import { mounted } from "./place.ts"
 import { write } from "./reply.ts"
 import type { Device } from "./serving.ts"
 
@@ -80,7 +81,7 @@ const lives = Effect.fnUntraced(function* (held: Held, device: Device, state: St
       answers()
       if (held.spare) state.spare ??= new Child(held, device)
     })
-    if (how === "status 0" || state.ending) return true
+    if (state.ending || (how === "status 0" && mounted(held.place) === undefined)) return true
     held.died?.(how)
     if (!resends) return false
     // Before the next child reads anything: what that has read would be sent again too.

@@ -1,5 +1,5 @@
 /** A tree in memory behind the mount, beside a directory of the local disk and one in shared memory: operations and CPU. */
-import { type ChildProcess, execFileSync, fork, spawnSync } from "node:child_process"
+import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import {
   closeSync,
@@ -38,17 +38,18 @@ const cpuOf = (pid: number | undefined): number => {
   return (Number(fields[11]) + Number(fields[12])) * 10_000
 }
 
-const dropCaches = (): void => {
+/** "1" are pages, "2" names and inodes. */
+const dropCaches = (which: "1" | "2"): void => {
   try {
     const fd = openSync("/proc/sys/vm/drop_caches", "w")
-    writeSync(fd, "2")
+    writeSync(fd, which)
     closeSync(fd)
   } catch {
     // Without the right to it, every directory keeps its caches alike.
   }
 }
 
-type Step = readonly [name: string, operations: number, run: (dir: string) => void]
+type Step = readonly [name: string, operations: number, run: (dir: string) => void, before?: () => void]
 
 const name = (dir: string, count: number) => join(dir, `file-${count}`)
 const block = Buffer.alloc(megabyte, 7)
@@ -61,14 +62,7 @@ const each = (run: (path: string) => void) => (dir: string) => {
 const steps: ReadonlyArray<Step> = [
   ["create", files, each((path) => closeSync(openSync(path, "wx")))],
   ["stat again", files, each((path) => statSync(path))],
-  [
-    "stat uncached",
-    files,
-    (dir) => {
-      dropCaches()
-      each((path) => statSync(path))(dir)
-    }
-  ],
+  ["stat uncached", files, each((path) => statSync(path)), () => dropCaches("2")],
   [
     "stat of nothing",
     files,
@@ -110,11 +104,10 @@ const steps: ReadonlyArray<Step> = [
     bigMegabytes,
     (dir) => {
       const fd = openSync(join(dir, "big"), "r")
-      // The pages go, and with them what write left behind.
-      execFileSync("dd", [`if=${join(dir, "big")}`, "iflag=nocache", "count=0"], { stdio: "ignore" })
       for (let count = 0; count < bigMegabytes; count++) readSync(fd, block)
       closeSync(fd)
-    }
+    },
+    () => dropCaches("1")
   ],
   [
     "read 1 MiB cached",
@@ -132,7 +125,8 @@ const measure = (dir: string, pid: number | undefined): ReadonlyMap<string, Meas
   for (let round = 0; round < rounds; round++) {
     const own = join(dir, `round-${round}`)
     mkdirSync(own)
-    for (const [step, operations, run] of steps) {
+    for (const [step, operations, run, before] of steps) {
+      before?.()
       const cpu = cpuOf(pid)
       const start = performance.now()
       run(own)

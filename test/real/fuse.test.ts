@@ -21,7 +21,7 @@ const clean = (place: string): void => {
 const started = async (settings: object, options: object): Promise<Mounted> => {
   const place = mkdtempSync(join(tmpdir(), "artifacts-fuse-"))
   const args = [place, JSON.stringify(settings), JSON.stringify(options)]
-  const child: ChildProcess = fork(new URL("./fuse-mount.ts", import.meta.url), args)
+  const child: ChildProcess = fork(new URL("./fuse-mount.ts", import.meta.url), args, { serialization: "advanced" })
   const ended = once(child, "exit")
   const ready = await Promise.race([once(child, "message"), ended])
   if (ready[0] !== "ready") {
