@@ -22,6 +22,15 @@ export interface MemoryTape extends Tape {
   readonly kept: Map<number, Uint8Array>
 }
 
+/** The same bytes with room for more behind them: in place where there is some, so that a long segment is not copied each time. */
+const extend = (bytes: Uint8Array, length: number): Uint8Array => {
+  const { buffer, byteLength, byteOffset } = bytes
+  if (byteOffset + length <= buffer.byteLength) return new Uint8Array(buffer, byteOffset, length)
+  const grown = new Uint8Array(Math.max(length, byteLength * 2)).subarray(0, length)
+  grown.set(bytes)
+  return grown
+}
+
 /** `bytesMax` is how large the disk is: behind it appends fail, as they do on a full one. */
 export const makeTape = (bytesMax = Number.MAX_SAFE_INTEGER): MemoryTape => {
   const kept = new Map<number, Uint8Array>()
@@ -33,10 +42,16 @@ export const makeTape = (bytesMax = Number.MAX_SAFE_INTEGER): MemoryTape => {
     ),
     append: (segment, pieces) => {
       const before = kept.get(segment) ?? new Uint8Array(0)
-      const bytes = Buffer.concat([before, ...pieces])
-      if (used() + bytes.length - before.length > bytesMax)
+      const length = pieces.reduce((sum, piece) => sum + piece.length, before.length)
+      if (used() + length - before.length > bytesMax)
         return new ScratchFailed({ operation: "append", name: String(segment), why: "the disk is full" })
-      kept.set(segment, new Uint8Array(bytes))
+      const grown = extend(before, length)
+      let at = before.length
+      for (const piece of pieces) {
+        grown.set(piece, at)
+        at += piece.length
+      }
+      kept.set(segment, grown)
       return before.length
     },
     read: (segment, at, length) =>

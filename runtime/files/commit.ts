@@ -21,6 +21,8 @@ export interface CommitHost {
   /** The runs leave the file: they are committed, or lost for a reason that the next flush says. */
   readonly leave: (file: DirtyFile, runs: ReadonlyArray<Run>, lost: Trouble | undefined) => void
   readonly troubled: (file: DirtyFile, trouble: Trouble) => void
+  /** Nothing of it is being committed any more. */
+  readonly rested: (file: DirtyFile) => void
 }
 
 /** The runs at the head of the file that can be committed by one command. A slice's runs go together. */
@@ -87,6 +89,7 @@ export class Committer {
       yield* this.commit(file, runs)
     }
     file.pumping = false
+    this.host.rested(file)
   })
 
   private readonly commit = Effect.fnUntraced(function* (this: Committer, file: DirtyFile, runs: ReadonlyArray<Run>) {

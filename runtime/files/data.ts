@@ -81,8 +81,9 @@ export interface Meters {
   uploadFailures: number
   commits: number
   commitFailures: number
-  /** Now: accepted and not committed, in memory, and on the stage. */
+  /** Now: bytes that are accepted and not committed, of how many files, and what the stage takes on disk. */
   dirtyBytes: number
+  dirtyFiles: number
   stagedBytes: number
   /** Writes that had to wait for room. */
   waits: number
@@ -107,6 +108,7 @@ export const newMeters = (): Meters => ({
   commits: 0,
   commitFailures: 0,
   dirtyBytes: 0,
+  dirtyFiles: 0,
   stagedBytes: 0,
   waits: 0,
   memoryHits: 0,

@@ -19,7 +19,7 @@ const waitMsMax = 1_000
 
 export interface WriterHost {
   readonly upload: Omit<UploadHost, "stored" | "troubled" | "lost" | "roomMade">
-  readonly commit: Omit<CommitHost, "leave" | "troubled" | "stage" | "meters" | "fork">
+  readonly commit: Omit<CommitHost, "leave" | "troubled" | "rested" | "stage" | "meters" | "fork">
   readonly clock: Clock.Clock
   readonly session: string
   readonly bufferBytes: number
@@ -46,6 +46,8 @@ export class Writer {
   private waiters: Array<Waiter> = []
   private nextRun = 1
   private ticking = false
+  /** It is being written to: the first part of a write can be committed before the second part is taken. */
+  private taking: DirtyFile | undefined
 
   constructor(host: WriterHost) {
     this.host = host
@@ -66,7 +68,8 @@ export class Writer {
       meters,
       fork,
       leave: (file, runs, lost) => this.leave(file, runs, lost),
-      troubled: (file, trouble) => this.troubled(file, trouble, undefined)
+      troubled: (file, trouble) => this.troubled(file, trouble, undefined),
+      rested: (file) => this.settle(file)
     })
   }
 
@@ -75,6 +78,7 @@ export class Writer {
     if (there !== undefined) return there
     const file = new DirtyFile(ino)
     this.files.set(ino, file)
+    this.meters.dirtyFiles = this.files.size
     return file
   }
 
@@ -101,6 +105,7 @@ export class Writer {
     }
     const ms = this.host.clock.currentTimeMillisUnsafe()
     const time = timeOf(ms)
+    this.taking = file
     for (let done = 0; done < data.length; ) {
       const length = data.length - done
       const placed = file.place({ offset: offset + done, length, append, who, ms, time }, this.newRun)
@@ -109,6 +114,8 @@ export class Writer {
       if (!isPut && done === 0) return this.undo(file, placed)
       done += placed.len
     }
+    this.taking = undefined
+    this.settle(file)
     this.meters.writtenBytes += data.length
     if (through || file.runs.length % openRunsMax === 0) this.freeze(file, () => true)
     this.tick()
@@ -116,6 +123,7 @@ export class Writer {
   }
 
   private undo(file: DirtyFile, { begun, run }: Placed): false {
+    this.taking = undefined
     if (begun) {
       file.runs.pop()
       this.stage?.over([run.number])
@@ -245,7 +253,9 @@ export class Writer {
       for (const waiter of free) waiter.resume(failed)
     }
     if (first !== Number.POSITIVE_INFINITY || file.failed !== undefined) return
-    if (file.held === 0 && !file.pumping && file.waiters.length === 0) this.files.delete(file.ino)
+    if (file.held > 0 || file.pumping || file.waiters.length > 0 || file === this.taking) return
+    if (this.files.get(file.ino) === file) this.files.delete(file.ino)
+    this.meters.dirtyFiles = this.files.size
   }
 
   /** What a store or a workspace refuses is said at once; what is only away is waited for. */

@@ -153,6 +153,19 @@ describe("a file's bytes", () => {
     expect((await read(data, 0, model.length)).equals(model.subarray(0, end))).toBe(true)
   })
 
+  it("lie over one another in the order of the writes", async () => {
+    const on = ground()
+    const { data } = await open(on)
+    await write(data, 0, "a".repeat(100))
+    await write(data, 150, "b".repeat(100))
+    // It goes on where the first ended, and lies over what came in between.
+    await write(data, 90, "c".repeat(70))
+    const wanted = "a".repeat(90) + "c".repeat(70) + "b".repeat(90)
+    expect(await text(data)).toBe(wanted)
+    await run(data.flush(2))
+    expect(await text(data)).toBe(wanted)
+  })
+
   it("end where the file ends, and are zeros where nothing was written", async () => {
     const { data } = await open(ground())
     await write(data, 70 * mib, "far")
@@ -279,7 +292,7 @@ describe("order", () => {
     data.discard(2)
     await run(data.flush(2))
     expect(on.keys.size).toBe(0)
-    expect(data.meters).toMatchObject({ dirtyBytes: 0 })
+    expect(data.meters).toMatchObject({ dirtyBytes: 0, dirtyFiles: 0 })
   })
 })
 
