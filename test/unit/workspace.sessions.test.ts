@@ -267,13 +267,23 @@ describe("locks", () => {
     expect(desk.tree.locks.size).toBe(0)
   })
 
-  it("of very many files are passed on in several entries when their session ends", () => {
+  const manyHeldAndWaitedFor = () => {
     for (let n = 0; n < 1500; n++) {
       const { attributes } = desk.do({ _tag: "Create", parent: 1, name: `n${n}`, mode: 0o600, ...change })
       lock("s1", "write", { ino: attributes.ino })
       lock("s2", "write", { ino: attributes.ino, wait: true })
     }
     end("s1")
+  }
+
+  it("that were still to be passed on are nobody's when the next session has ended as well", () => {
+    manyHeldAndWaitedFor()
+    end("s2")
+    expect([desk.tree.locks.size, workspaceDecider.due?.(desk.tree)]).toEqual([0, undefined])
+  })
+
+  it("of very many files are passed on in several entries when their session ends", () => {
+    manyHeldAndWaitedFor()
     expect([granted().length, workspaceDecider.due?.(desk.tree)]).toEqual([1001, 1])
     desk.tick()
     expect([granted().length, workspaceDecider.due?.(desk.tree)]).toEqual([1500, undefined])

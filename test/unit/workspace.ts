@@ -46,6 +46,8 @@ export class Desk {
   at = 1_000_000
   caller = "admin"
   readonly log: Array<Logged> = []
+  /** Looked at before and after each decision, which may not change what it sees. */
+  watch: ((tree: Tree) => string) | undefined
 
   /** Sends a command; everything that crosses the wire is held to its schema. */
   send(command: Command, caller = this.caller): Answer {
@@ -61,7 +63,9 @@ export class Desk {
   private take(command: Command | { readonly _tag: "Tick" }, caller: string): Answer {
     const { at, version } = this
     const context = { id: "acme_1", caller, commandId: `c${version}`, at, version: version + 1 }
+    const before = this.watch?.(this.tree)
     const decision = workspaceDecider.decide(this.tree, command, context)
+    if (this.watch?.(this.tree) !== before) throw new Error(`${command._tag} changed the tree before it was accepted`)
     if ("refused" in decision) {
       if (!isRefusal(decision.refused)) throw new Error(`no such refusal: ${JSON.stringify(decision.refused)}`)
       return { refused: decision.refused }

@@ -18,11 +18,7 @@ const letGo = (tree: Tree, ino: number, session: string): void => {
 export const endSession = (tree: Tree, event: Of<"SessionEnded">, at: number): void => {
   const { session, version } = event
   tree.sessions.delete(session)
-  for (const [key, locks] of tree.locks) {
-    const left = forget(locks, session)
-    keep(tree, key, left)
-    if (next(left) !== undefined) tree.stalled.add(key)
-  }
+  for (const [key, locks] of tree.locks) keep(tree, key, forget(locks, session))
   for (const ino of tree.orphans.keys()) letGo(tree, ino, session)
   abandon(tree, (one) => one.holder === session, { at, version })
 }
@@ -48,6 +44,7 @@ export const letGoOf = (tree: Tree, event: Of<"Released">): void => letGo(tree, 
 export const reap = (tree: Tree, event: Of<"Reaped">, at: number): void => {
   for (const ino of event.inos) {
     const slot = tree.inodes.find(ino)
+    tree.doomed.delete(ino)
     if (slot >= 0) drop(tree, slot, { at, version: event.version })
   }
 }
@@ -55,6 +52,8 @@ export const reap = (tree: Tree, event: Of<"Reaped">, at: number): void => {
 const keep = (tree: Tree, key: string, locks: Locks): void => {
   if (locks.held.length === 0 && locks.queue.length === 0) tree.locks.delete(key)
   else tree.locks.set(key, locks)
+  if (next(locks) === undefined) tree.stalled.delete(key)
+  else tree.stalled.add(key)
 }
 
 const lockOf = (event: Of<"Locked" | "LockQueued">, token: number): Lock => {
@@ -78,9 +77,7 @@ export const withLock = (locks: Locks, event: LockEvent): Locks => {
 
 export const changeLock = (tree: Tree, event: LockEvent): void => {
   const key = lockKey(event.family, event.ino)
-  const locks = withLock(tree.locks.get(key) ?? noLocks, event)
-  keep(tree, key, locks)
-  if (tree.stalled.has(key) && next(locks) === undefined) tree.stalled.delete(key)
+  keep(tree, key, withLock(tree.locks.get(key) ?? noLocks, event))
   if (event._tag === "Locked") tree.nextToken = Math.max(tree.nextToken, event.token + 1)
   if (event._tag === "LockQueued") tree.nextTicket = Math.max(tree.nextTicket, event.ticket + 1)
 }
