@@ -1,4 +1,4 @@
-/** A tree in memory behind the mount, beside a directory of the local disk and one in shared memory: operations and CPU. */
+/** A tree in memory behind the mount, beside directories of the local disk and in shared memory: operations and CPU. */
 import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import {

@@ -216,7 +216,10 @@ print(oct(os.stat(sys.argv[1]).st_mode))`
 p=sys.argv[1]
 os.setxattr(p,"user.one",b"1"*5000); os.setxattr(p,"user.two",b"")
 print(sorted(os.listxattr(p)), len(os.getxattr(p,"user.one")), os.getxattr(p,"user.two"))
-for what in (lambda: os.setxattr(p,"user.one",b"x",os.XATTR_CREATE), lambda: os.setxattr(p,"user.no",b"x",os.XATTR_REPLACE), lambda: os.getxattr(p,"user.no")):
+def create(): os.setxattr(p,"user.one",b"x",os.XATTR_CREATE)
+def replace(): os.setxattr(p,"user.no",b"x",os.XATTR_REPLACE)
+def get(): os.getxattr(p,"user.no")
+for what in (create, replace, get):
   try: what(); print("fine")
   except OSError as e: print(e.errno)
 os.removexattr(p,"user.one"); print(os.listxattr(p))`
