@@ -92,6 +92,7 @@ describe("locks", () => {
             expect([undefined, "EAGAIN", "EDEADLK", "SessionOver"]).toContain(fault)
           }
           check(desk)
+          desk.checkDue()
         }
         const folded = desk.log.reduce(
           (tree, { event, at }) => workspaceDecider.evolve(tree, event, at),

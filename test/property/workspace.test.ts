@@ -361,7 +361,10 @@ describe("a workspace", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 150, size: "max" }), (steps) => {
         const run = new Run()
-        for (const one of steps) run.take(one)
+        for (const one of steps) {
+          run.take(one)
+          run.desk.checkDue()
+        }
         run.compare()
         const state = dump(run.desk.tree)
         const folded = run.desk.log.reduce(

@@ -60,6 +60,16 @@ export class Desk {
     return this.take({ _tag: "Tick" }, "node")
   }
 
+  /** A tick that is due does something, or it would come for ever. */
+  checkDue(): void {
+    const { at, tree, version } = this
+    const moment = workspaceDecider.due?.(tree) ?? Number.POSITIVE_INFINITY
+    const context = { id: "acme_1", caller: "node", commandId: "t", at, version: version + 1 }
+    const decision = workspaceDecider.decide(tree, { _tag: "Tick" }, context)
+    if (moment <= at && "events" in decision && decision.events.length === 0)
+      throw new Error("a tick comes for nothing")
+  }
+
   private take(command: Command | { readonly _tag: "Tick" }, caller: string): Answer {
     const { at, version } = this
     const context = { id: "acme_1", caller, commandId: `c${version}`, at, version: version + 1 }
