@@ -1,0 +1,79 @@
+/** Workspaces mounted for a test, each directory a host of its own: what they need, and how they are cleaned away. */
+import { execFileSync } from "node:child_process"
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Outcome, start } from "./command.ts"
+
+/** Why nothing can be mounted here, or undefined. */
+export const noMounts = (): string | undefined => {
+  if (process.platform !== "linux") return "mounts need Linux"
+  if (process.geteuid?.() !== 0) return "the mounts are made as root"
+  try {
+    closeSync(openSync("/dev/fuse", "r+"))
+    return undefined
+  } catch (error) {
+    return `/dev/fuse cannot be opened: ${(error as Error).message}`
+  }
+}
+
+export class Hosts {
+  readonly root = mkdtempSync(join(tmpdir(), "artifacts-mount-"))
+  readonly data = join(this.root, "data")
+  private readonly env = { XDG_STATE_HOME: join(this.root, "state"), XDG_CACHE_HOME: join(this.root, "cache") }
+  private readonly directories = new Set<string>()
+
+  run(...args: ReadonlyArray<string>): Promise<Outcome> {
+    return start(["--data", this.data, ...args], "", this.env).ended
+  }
+
+  give(input: string, ...args: ReadonlyArray<string>): Promise<Outcome> {
+    return start(["--data", this.data, ...args], input, this.env).ended
+  }
+
+  /** Mounts, and gives the directory. */
+  async mount(workspace: string, name: string, ...flags: ReadonlyArray<string>): Promise<string> {
+    const directory = join(this.root, name)
+    mkdirSync(directory, { recursive: true })
+    this.directories.add(directory)
+    const { code, stderr } = await this.run("mount", workspace, directory, ...flags)
+    if (code !== 0) throw new Error(stderr)
+    return directory
+  }
+
+  unmount(directory: string): Promise<Outcome> {
+    return this.run("unmount", directory)
+  }
+
+  /** The process that serves a directory now: the child of the one that holds it. */
+  sidecar(directory: string): number {
+    const records = readdirSync(join(this.env.XDG_STATE_HOME, "artifacts", "mounts"))
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => JSON.parse(readFileSync(join(this.env.XDG_STATE_HOME, "artifacts", "mounts", name), "utf8")))
+    const { pid } = records.find((record) => record.directory === directory) as { pid: number }
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")
+    const child = children
+      .map(Number)
+      .find((each) => readFileSync(`/proc/${each}/cmdline`, "utf8").includes("serving.ts"))
+    if (child === undefined) throw new Error(`nobody serves ${directory}`)
+    return child
+  }
+
+  log(): string {
+    const state = join(this.env.XDG_STATE_HOME, "artifacts", "mounts")
+    return readdirSync(state)
+      .filter((name) => name.endsWith(".log"))
+      .map((name) => readFileSync(join(state, name), "utf8"))
+      .join("\n")
+  }
+
+  /** Nothing of a test stays mounted, whatever became of it. */
+  async end(): Promise<void> {
+    for (const directory of this.directories) {
+      if (!readFileSync("/proc/self/mountinfo", "utf8").includes(` ${directory} `)) continue
+      const { code } = await this.run("unmount", "--force", directory)
+      if (code !== 0) execFileSync("umount", ["-l", directory])
+    }
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
