@@ -28,7 +28,7 @@ export type Report =
   | { readonly kind: "interrupted"; readonly id: number }
   | { readonly kind: "told"; readonly message: unknown }
   /** A request made the synchronous part throw; the kernel was told EIO. */
-  | { readonly kind: "defect"; readonly op: string; readonly why: unknown }
+  | { readonly kind: "defect"; readonly opcode: number; readonly why: unknown }
   | { readonly kind: "ended" }
 
 /** To the asking thread. */

@@ -87,14 +87,14 @@ export class Loop {
     if (this.noOpen && (opcode === opcodes.open || opcode === opcodes.opendir)) {
       return this.reply.fail(low, high, "ENOSYS")
     }
-    const request = decode(from, this.dialect)
-    if (request === undefined) return this.unknown(low, high, opcode)
     try {
-      this.ask(low, high, opcode, request)
+      const request = decode(from, this.dialect)
+      if (request === undefined) this.unknown(low, high, opcode)
+      else this.ask(low, high, opcode, request)
     } catch (why) {
       // The file system's mistake, or the codec's: the caller is not left waiting, and the main thread reports it.
       this.reply.fail(low, high, "EIO")
-      this.channel.report({ kind: "defect", op: request.op, why })
+      this.channel.report({ kind: "defect", opcode, why })
     }
   }
 

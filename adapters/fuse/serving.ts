@@ -117,7 +117,13 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
       else if (report.kind === "told") files.heard?.(report.message)
       else if (report.kind === "loaded") Deferred.doneUnsafe(loaded, Effect.void)
       else if (report.kind === "ended") Deferred.doneUnsafe(ended, Effect.void)
-      else log(Effect.logError(`the file system failed at ${report.op}, and EIO was answered`, Cause.die(report.why)))
+      else
+        log(
+          Effect.logError(
+            `the file system failed at request ${report.opcode}, and EIO was answered`,
+            Cause.die(report.why)
+          )
+        )
     }
     worker.on("message", heard)
     worker.on("error", broken)

@@ -81,6 +81,17 @@ describe.skipIf(unable() !== undefined)("the place of a mount", () => {
     expect(inTable(place)).toBe(false)
   })
 
+  it("may be a user's own, in a name space of mounts", () => {
+    const place = join(base, "m")
+    mkdirSync(place)
+    const script = `${process.execPath} ${new URL("./fuse-mount.ts", import.meta.url).pathname} ${place} > ${base}/said &
+      until grep -q ready ${base}/said; do sleep 0.05; done
+      echo text > ${place}/a && cat ${place}/a && kill $! && wait $!; grep -c ${place} /proc/self/mountinfo`
+    const { stdout } = spawnSync("unshare", ["-Urm", "sh", "-c", script], { encoding: "utf8", timeout: 20_000 })
+    expect(stdout).toBe("text\n0\n")
+    expect(inTable(place)).toBe(false)
+  })
+
   it("may be denied to other users, and the error says so", () => {
     const script = `
       const { Effect } = await import("effect")
