@@ -99,6 +99,9 @@ const mounts = Effect.fnUntraced(function* (held: Held, first: Device, state: St
   if (yield* lives(held, first, state, answers)) return
   yield* release(held.place)
   for (;;) {
+    // A spare one was started with the device of before.
+    state.spare?.kill()
+    state.spare = undefined
     const gone = yield* Effect.scoped(
       Effect.flatMap(connect(held.place, held.options), (device) => lives(held, device, state, answers))
     )
