@@ -5,13 +5,20 @@ import { Effect, Schema } from "effect"
 export interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
+  /** The target's path, as it came. */
+  readonly path: string
   readonly url: URL
   /** What the route's path left open, decoded. */
   readonly params: Readonly<Record<string, string>>
 }
 
+/** Answers by callbacks, on a path too hot for a fibre; `gone` is called when the client goes away before. */
+export interface Direct {
+  readonly gone: () => void
+}
+
 /** Answers the request, or fails with what is to be answered. It is interrupted when the client goes away. */
-export type Handle = (exchange: Exchange) => Effect.Effect<void, Refused>
+export type Handle = (exchange: Exchange) => Effect.Effect<void, Refused> | Direct
 
 /** An answer that is an error: `{"code", "message"}` with a status. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", {

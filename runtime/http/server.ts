@@ -2,8 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Cause, Effect, Exit, Schema, type Scope } from "effect"
-import { type Exchange, Refused, sendRefused } from "./exchange.ts"
-import type { Router } from "./router.ts"
+import { type Exchange, type Handle, Refused, sendRefused } from "./exchange.ts"
+import type { Routed, Router } from "./router.ts"
 
 /** The address is taken, or is not one of this host's. */
 export class CannotServe extends Schema.TaggedError<CannotServe>()("CannotServe", {
@@ -43,10 +43,47 @@ const unexpected = new Refused({
   message: "the node failed while it answered; its log says why"
 })
 
-const urlOf = (request: IncomingMessage): URL | undefined => {
-  const target = request.url ?? "/"
+const plainPath = /^\/[\w~!$&'()*+,;=:@./-]*$/
+
+/** The path of a target; only one that a URL would write differently is read as one. */
+const pathOf = (target: string): string | undefined => {
+  const end = target.indexOf("?")
+  const path = end < 0 ? target : target.slice(0, end)
+  if (plainPath.test(path) && !path.includes("/.") && !path.includes("//")) return path
   // Only paths: a proxy's absolute form and CONNECT are not for us.
-  return target.startsWith("/") && URL.canParse(target, "http://node") ? new URL(target, "http://node") : undefined
+  return target.startsWith("/") && URL.canParse(target, base) ? new URL(target, base).pathname : undefined
+}
+
+const base = "http://node"
+
+/** The URL is read when somebody asks for it: most handlers are content with the path. */
+class Incoming implements Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly path: string
+  params: Exchange["params"] = {}
+  #url: URL | undefined
+
+  constructor(request: IncomingMessage, response: ServerResponse, path: string) {
+    this.request = request
+    this.response = response
+    this.path = path
+  }
+
+  get url(): URL {
+    const target = this.request.url ?? "/"
+    this.#url ??= new URL(URL.canParse(target, base) ? target : "/", base)
+    return this.#url
+  }
+}
+
+/** A handler that throws has a defect, like one that dies. */
+const begun = ({ handle }: Routed, exchange: Exchange): ReturnType<Handle> => {
+  try {
+    return handle(exchange)
+  } catch (cause) {
+    return Effect.die(cause)
+  }
 }
 
 type Run = (handling: Effect.Effect<void>, response: ServerResponse) => void
@@ -70,22 +107,29 @@ class Front {
     // The connection broke: whoever handles the request is interrupted by the response's end.
     request.on("error", () => response.destroy())
     if (this.isClosing) response.setHeader("connection", "close")
-    const url = urlOf(request)
-    const exchange: Exchange = { request, response, url: url ?? new URL("http://node/"), params: {} }
+    const path = pathOf(request.url ?? "/")
+    const exchange = new Incoming(request, response, path ?? "/")
     const routed =
-      url === undefined
+      path === undefined
         ? new Refused({ status: 400, code: "Malformed", message: "the request's target is no path" })
-        : this.#route(request.method ?? "GET", url.pathname)
+        : this.#route(request.method ?? "GET", path)
     if (routed instanceof Refused) return sendRefused(exchange, routed)
-    const answering = { ...exchange, params: routed.params }
-    const handling = routed.handle(answering).pipe(
-      Effect.catch((refused) => Effect.sync(() => sendRefused(answering, refused))),
+    exchange.params = routed.params
+    const handled = begun(routed, exchange)
+    if ("gone" in handled) {
+      response.once("close", () => {
+        if (!response.writableFinished) handled.gone()
+      })
+      return
+    }
+    const handling = handled.pipe(
+      Effect.catch((refused) => Effect.sync(() => sendRefused(exchange, refused))),
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause)
           ? Effect.interrupt
           : Effect.andThen(
-              Effect.logError(`${request.method} ${url?.pathname} fell`, cause),
-              Effect.sync(() => sendRefused(answering, unexpected))
+              Effect.logError(`${request.method} ${path} fell`, cause),
+              Effect.sync(() => sendRefused(exchange, unexpected))
             )
       )
     )

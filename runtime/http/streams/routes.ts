@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { defaultBucket, keyOfPath, reservedSegment, streamFault } from "../../../messages/stream.ts"
 import type { KeyCheck } from "../../keys.ts"
 import { bearer } from "../bearer.ts"
-import { type Exchange, type Handle, Refused } from "../exchange.ts"
+import { type Direct, type Exchange, type Handle, Refused } from "../exchange.ts"
 import type { Route } from "../router.ts"
 import { bucket } from "./bucket.ts"
 import { control } from "./control.ts"
@@ -42,22 +42,27 @@ const identifier = (surface: Surface, keys: KeyCheck): Identify | undefined => {
     )
 }
 
-/** Runs a handler until it has answered; the end of the connection ends it before. */
-const answering = (
-  exchange: Exchange,
-  handle: (given: Pick<Asked, "onGone" | "run">) => void,
-  runFork: (work: Effect.Effect<void>) => () => void
-): Effect.Effect<void> =>
+/** What has begun for a request, so that the end of its connection ends it. */
+class Begun implements Direct {
+  private readonly ends: Array<() => void> = []
+
+  readonly onGone = (callback: () => void): void => {
+    this.ends.push(callback)
+  }
+
+  readonly gone = (): void => {
+    for (const end of this.ends) end()
+  }
+}
+
+const nothingBegun: Direct = { gone: () => {} }
+
+/** The same for who had to be identified first: until the answer is out. */
+const asEffect = ({ response }: Exchange, begin: () => Direct): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
-    const ends: Array<() => void> = []
-    const run: Run = (work) => {
-      ends.push(runFork(work))
-    }
-    exchange.response.once("finish", () => resume(Effect.void))
-    handle({ onGone: (callback) => ends.push(callback), run })
-    return Effect.sync(() => {
-      for (const end of ends) end()
-    })
+    response.once("finish", () => resume(Effect.void))
+    const { gone } = begin()
+    return Effect.sync(gone)
   })
 
 /** A page of another origin may read why it was not let in. */
@@ -70,41 +75,40 @@ const withHeaders = ({ status, code, message, headers, retryAfterMs }: Refused):
     ...(retryAfterMs !== undefined && { retryAfterMs })
   })
 
-type Opening = (exchange: Exchange, caller: string, path: string | undefined) => Effect.Effect<void>
+type Opening = (exchange: Exchange, caller: string, path: string | undefined) => Direct
 
 export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys: KeyCheck) {
   const fork = Effect.runCallbackWith(yield* Effect.context<never>())
   const identify = identifier(surface, keys)
-  const runFork = (exchange: Exchange) => (work: Effect.Effect<void>) => {
-    const interrupt = fork(work, {
-      onExit: (exit) => {
-        if (exit._tag === "Failure" && !exchange.response.writableEnded) exchange.response.destroy()
-      }
-    })
-    return () => void interrupt()
+
+  const answered = (exchange: Exchange, caller: string, handle: (asked: Asked) => void, key = ""): Direct => {
+    const begun = new Begun()
+    const { onGone } = begun
+    const run: Run = (work) => {
+      const interrupt = fork(work, {
+        onExit: (exit) => {
+          if (exit._tag === "Failure" && !exchange.response.writableEnded) exchange.response.destroy()
+        }
+      })
+      onGone(() => void interrupt())
+    }
+    handle({ exchange, key, path: exchange.path, caller, onGone, run })
+    return begun
   }
 
-  const answered = (
-    exchange: Exchange,
-    caller: string,
-    handle: (asked: Asked) => void,
-    key = ""
-  ): Effect.Effect<void> =>
-    answering(
-      exchange,
-      (given) => handle({ exchange, key, path: exchange.url.pathname, caller, ...given }),
-      runFork(exchange)
-    )
+  const refused = (...of: Parameters<typeof refuse>): Direct => {
+    refuse(...of)
+    return nothingBegun
+  }
 
   const toStream: Opening = (exchange, caller, path) => {
-    const [first, ...rest] = path?.split("/") ?? []
-    if (first === reservedSegment) return answered(exchange, caller, (asked) => control(surface, asked, rest))
+    if (path?.startsWith(`${reservedSegment}/`) === true)
+      return answered(exchange, caller, (asked) => control(surface, asked, path.split("/").slice(1)))
     const handler = methods[exchange.request.method ?? ""]
-    if (handler === undefined)
-      return Effect.sync(() => refuse(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow }))
+    if (handler === undefined) return refused(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow })
     const key = path === undefined ? "" : keyOfPath(path)
     const fault = path === undefined ? "its escapes cannot be read" : streamFault(key)
-    if (fault !== undefined) return Effect.sync(() => refuse(exchange, 400, `the path names no stream: ${fault}`))
+    if (fault !== undefined) return refused(exchange, 400, `the path names no stream: ${fault}`)
     return answered(exchange, caller, (asked) => handler(surface, asked), key)
   }
 
@@ -116,19 +120,17 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
     if (facet === undefined) return toStream(exchange, caller, path)
     const handler = facet.methods[exchange.request.method ?? ""]
     const allowed = Object.keys(facet.methods).join(", ")
-    if (handler === undefined)
-      return Effect.sync(() => refuse(exchange, 405, `it knows ${allowed}`, { allow: allowed }))
+    if (handler === undefined) return refused(exchange, 405, `it knows ${allowed}`, { allow: allowed })
     return answered(exchange, caller, (asked) => handler(surface, asked, facet.argument), facet.key)
   }
 
   const handle = (open: Opening, pathOf: (exchange: Exchange) => string | undefined): Handle => {
-    const handleAs = (exchange: Exchange, caller: string) => open(exchange, caller, pathOf(exchange))
     return (exchange) => {
       if (exchange.request.method === "OPTIONS") return Effect.sync(() => preflight(exchange))
-      if (identify === undefined) return handleAs(exchange, openCaller)
+      if (identify === undefined) return open(exchange, openCaller, pathOf(exchange))
       return identify(exchange).pipe(
         Effect.mapError(withHeaders),
-        Effect.flatMap((caller) => handleAs(exchange, caller))
+        Effect.flatMap((caller) => asEffect(exchange, () => open(exchange, caller, pathOf(exchange))))
       )
     }
   }
