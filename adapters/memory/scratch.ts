@@ -22,7 +22,7 @@ export interface MemoryTape extends Tape {
   readonly kept: Map<number, Uint8Array>
 }
 
-/** The same bytes with room for more behind them: in place where there is some, so that a long segment is not copied each time. */
+/** The same bytes with room for more behind them, in place where there is some: long segments are not copied. */
 const extend = (bytes: Uint8Array, length: number): Uint8Array => {
   const { buffer, byteLength, byteOffset } = bytes
   if (byteOffset + length <= buffer.byteLength) return new Uint8Array(buffer, byteOffset, length)

@@ -104,7 +104,8 @@ export class BlockCache {
       const bytes = yield* this.patiently(block.key)
       if (bytes.length === block.size && digestOf(bytes) === block.digest) return bytes
       meters.digestMismatches += 1
-      const why = `the store's bytes are not the ones that were committed: ${bytes.length} of ${block.size} bytes, digest ${digestOf(bytes)} for ${block.digest}`
+      const found = `${bytes.length} of ${block.size} bytes, digest ${digestOf(bytes)} for ${block.digest}`
+      const why = `the store's bytes are not the ones that were committed: ${found}`
       yield* Effect.logWarning(why, { key: block.key, again })
       if (again) return yield* Effect.fail<BlockFailed>({ key: block.key, missing: false, why })
     }

@@ -27,8 +27,8 @@ export interface DataParts {
 }
 
 /**
- * Opens the files' bytes; what an earlier process left on the stage is taken over first. With the scope everything under
- * way stops where it is: who wants it kept flushes before.
+ * Opens the files' bytes; what an earlier process left on the stage is taken over first. With the scope everything
+ * under way stops where it is: who wants it kept flushes before.
  */
 export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, Scope.Scope> =>
   Effect.gen(function* () {

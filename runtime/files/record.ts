@@ -1,4 +1,4 @@
-/** The records of the stage: which run bytes were accepted for, the bytes, what was sent to be committed, and what is over. */
+/** The records of the stage: which runs were begun, their bytes, what was sent to be committed, and what is over. */
 import { crc32 } from "node:zlib"
 import type { Who } from "../../messages/inode.ts"
 import type { AppendCommand, WriteCommand } from "./commands.ts"

@@ -10,7 +10,7 @@ import { type DirtyBlock, type Run, Slice } from "./slice.ts"
 import type { Stage } from "./staging.ts"
 import { Uploader, type UploadHost } from "./upload.ts"
 
-/** A run that is written to again and again is committed after this, so that others see it and little is ever at risk. */
+/** A run that is written to again and again is committed after this, so that others see it and little is at risk. */
 const runMsMax = 5_000
 const idleMs = 1_000
 const tickMs = 500
@@ -110,7 +110,7 @@ export class Writer {
       const length = data.length - done
       const placed = file.place({ offset: offset + done, length, append, who, ms, time }, this.newRun)
       const isPut = this.put(file, placed, data.subarray(done, done + placed.len), through ? undefined : this.stage)
-      // Of a write that crosses a chunk's end the second part is not refused for the stage's sake: half a write is worse.
+      // The part of a write behind a chunk's end is not refused for the stage's sake: half a write is worse.
       if (!isPut && done === 0) return this.undo(file, placed)
       done += placed.len
     }

@@ -1,5 +1,5 @@
 /** Writing and reading files' bytes, one property of it at a time. */
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope, Stream } from "effect"
 import { describe, expect, it } from "vitest"
 import { make as makeObjects } from "../../adapters/memory/objects.ts"
 import { type MemoryShelf, type MemoryTape, makeShelf, makeTape } from "../../adapters/memory/scratch.ts"
@@ -7,6 +7,7 @@ import type { Committed, Data } from "../../runtime/files/data.ts"
 import { keysOf } from "../../runtime/files/keys.ts"
 import { openData } from "../../runtime/files/open.ts"
 import type { DataOptions } from "../../runtime/files/options.ts"
+import { type Progress, readFile, writeFile } from "../../runtime/files/transfer.ts"
 import { type Objects, StoreDown, StoreRefused } from "../../runtime/ports/objects.ts"
 import { Bytespace, calm } from "../sim/bytespace.ts"
 
@@ -445,6 +446,30 @@ describe("the stage", () => {
   })
 })
 
+describe("whole files", () => {
+  it("are sent and fetched in pieces, and tell how far they are", async () => {
+    const on = ground()
+    const { data } = await open(on)
+    const bytes = noise(10 * mib + 3)
+    const pieces = Array.from({ length: 11 }, (_, index) => bytes.subarray(index * mib, (index + 1) * mib))
+    const told: Array<Progress> = []
+    const onProgress = (progress: Progress) => void told.push(progress)
+    const sent = writeFile(data, { ino: 2, who, total: bytes.length, onProgress }, Stream.fromIterable(pieces))
+    expect(await run(sent)).toBe(bytes.length)
+    expect(told.at(-1)).toEqual({ bytes: bytes.length, total: bytes.length })
+    expect(told.every(({ bytes: done }, index) => index === 0 || done >= (told[index - 1]?.bytes ?? 0))).toBe(true)
+    told.length = 0
+    const other = (await open({ ...on, shelf: makeShelf() }, { unstaged: true })).data
+    const fetched = await run(Stream.runCollect(readFile(other, { ino: 2, onProgress })))
+    expect(Buffer.concat(fetched).equals(bytes)).toBe(true)
+    expect(told.at(-1)?.bytes).toBe(bytes.length)
+    expect(other.meters.storeReads).toBe(3)
+    const part = await run(Stream.runCollect(readFile(other, { ino: 2, offset: 5, length: 5 * mib })))
+    expect(Buffer.concat(part).equals(bytes.subarray(5, 5 * mib + 5))).toBe(true)
+    expect((await run(Stream.runCollect(readFile(other, { ino: 99 })))).length).toBe(0)
+  })
+})
+
 describe("blocks", () => {
   const bytes = noise(3 * mib)
   const written = async () => {
@@ -492,6 +517,15 @@ describe("blocks", () => {
     const { data } = await open(on)
     await Promise.all(Array.from({ length: 20 }, (_, index) => read(data, index * 100, 100)))
     expect(data.meters.storeReads).toBe(1)
+  })
+
+  it("are asked for in part when that was wished for, and wholly behind it", async () => {
+    const on = await written()
+    const one = await open(on, { rangedGets: true, unstaged: true })
+    expect((await read(one.data, mib, 100)).equals(bytes.subarray(mib, mib + 100))).toBe(true)
+    await expect.poll(() => one.data.meters.storeReadBytes).toBe(3 * mib + 100)
+    expect((await read(one.data, 2 * mib, 100)).equals(bytes.subarray(2 * mib, 2 * mib + 100))).toBe(true)
+    expect(one.data.meters).toMatchObject({ storeReads: 2, memoryHits: 1 })
   })
 
   it("that are away are waited for, and given up in time", async () => {
