@@ -55,6 +55,7 @@ const flags = {
     Flag.withDescription("Whether streams need no API key (yes when HTTP listens on the loopback)"),
     Flag.optional
   ),
+  home: text("home", "DIR", "Make a workspace home, and mount it on this directory while the node runs"),
   jsonLogs: Flag.Boolean("json-logs").pipe(
     Flag.withDescription("Logs as JSON lines also on a terminal"),
     Flag.withDefault(false)
@@ -82,6 +83,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
   const natsCreds = Option.getOrUndefined(given.natsCreds)
   const objects = Option.getOrUndefined(given.objects)
   const shards = Option.getOrUndefined(given.shards)
+  const home = Option.getOrUndefined(given.home)
   const longPollMs = Option.getOrUndefined(given.longPollMs)
   const streamsOpen = Option.getOrUndefined(given.streamsOpen)
   if (longPollMs !== undefined && (longPollMs < 10 || longPollMs > 600_000))
@@ -110,6 +112,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     ...(natsCreds !== undefined && { natsCreds }),
     ...(objects !== undefined && { objects }),
     ...(shards !== undefined && { shards }),
+    ...(home !== undefined && { home }),
     ...(longPollMs !== undefined && { longPollMs }),
     ...(streamHotBytes !== undefined && { streamHotBytes }),
     ...(streamsOpen !== undefined && { streamsOpen: streamsOpen === "yes" })

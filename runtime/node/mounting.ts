@@ -13,6 +13,17 @@ import { cacheOf, forgetRecord, isAlive, keepRecord, logOf, type MountRecord, pa
 import type { SidecarStart } from "./sidecar.ts"
 import { supervise } from "./supervise.ts"
 
+/** As it is without any flag. */
+export const usual = {
+  readOnly: false,
+  cache: undefined,
+  cacheBytes: undefined,
+  bufferBytes: undefined,
+  memoryBytes: undefined,
+  cacheMs: undefined,
+  allowOther: true
+} as const
+
 export interface Wanted {
   readonly globals: Globals
   readonly workspace: string
@@ -65,25 +76,31 @@ const recordOf = ({ issued }: Ticket, directory: string, cache: string): MountRe
   cache
 })
 
-/** Holds a mount until it ends or this process is told to stop; what serves it is a process of its own. */
+/** Mounts, for as long as the scope lasts. What serves it is a process of its own. */
+export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
+  const { globals, workspace, readOnly } = wanted
+  const directory = yield* free(wanted.directory)
+  const ticket = yield* issue(globals, workspace, readOnly ? "ro" : "rw")
+  const found = ticket.issued.workspace
+  const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
+  makeDirectory(cache)
+  const { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther } = wanted
+  const sizes = { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther }
+  const start: SidecarStart = { ...sizes, ticket, directory, cache, writeback: false, resumed: false }
+  const held = yield* supervise(start)
+  const record = recordOf(ticket, directory, cache)
+  yield* keepRecord(process.env, record)
+  yield* Effect.logInfo("mounted", { workspace: found.name, directory, session: record.session })
+  return { record, ended: held.ended }
+})
+
+/** Holds a mount until it ends or this process is told to stop. */
 export const inForeground = (wanted: Wanted) =>
   Effect.gen(function* () {
-    const { globals, workspace, readOnly } = wanted
-    const directory = yield* free(wanted.directory)
-    const ticket = yield* issue(globals, workspace, readOnly ? "ro" : "rw")
-    const found = ticket.issued.workspace
-    const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
-    makeDirectory(cache)
-    const { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther } = wanted
-    const sizes = { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther }
-    const start: SidecarStart = { ...sizes, ticket, directory, cache, writeback: false, resumed: false }
-    const held = yield* supervise(start)
-    const record = recordOf(ticket, directory, cache)
-    yield* keepRecord(process.env, record)
-    yield* Effect.logInfo("mounted", { workspace: found.name, directory, session: record.session })
+    const { record, ended } = yield* holdMount(wanted)
     process.send?.({ ready: true })
-    yield* held.ended
-    yield* Effect.logInfo("unmounted", { directory })
+    yield* ended
+    yield* Effect.logInfo("unmounted", { directory: record.directory })
   }).pipe(
     Effect.scoped,
     Effect.tapError((problem) => Effect.sync(() => process.send?.({ problem: { ...problem } }))),

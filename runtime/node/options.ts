@@ -26,6 +26,8 @@ export interface UpOptions {
   readonly durability: "sync" | "process" | undefined
   readonly replicas: number
   readonly node: string
+  /** Where the workspace `home` is mounted, when it was asked for. */
+  readonly home?: string
   /** How long a long-poll on a stream waits. */
   readonly longPollMs?: number
   /** Payloads that a partition of streams keeps in memory; 0 means all of them. */

@@ -27,6 +27,11 @@ export const run = (
       ? `${JSON.stringify({ ...told, http: http.url, data: options.data })}\n`
       : banner({ health: told, http: http.url, data: options.data, dataFlag, isReady, command })
     process.stdout.write(text)
+    if (options.home !== undefined) {
+      const { home } = yield* Effect.promise(() => import("./home.ts"))
+      const lines = yield* home({ http: http.url, data: options.data, directory: options.home })
+      if (!asJson) process.stdout.write(`\n${lines.join("\n")}\n`)
+    }
     yield* Effect.logInfo("up", { node: told.node, nats: told.bus, http: http.url, durability: told.durability })
     yield* Effect.addFinalizer(() => Effect.logInfo("stopping"))
     return yield* Effect.never
