@@ -6,7 +6,8 @@ import { partitionKind, StreamKey } from "./stream.ts"
 import { subscriptionCommands, subscriptionEvents, subscriptionQueries, subscriptionRefusals } from "./subscription.ts"
 
 const stream = StreamKey
-const contentType = Schema.String.check(Schema.isMaxLength(256))
+/** It is sent back in a header, so it holds nothing that cannot stand in one. */
+const contentType = Schema.String.check(Schema.isMaxLength(256), Schema.isPattern(/^[\x20-\x7e\x80-\xff]*$/))
 const offset = Schema.Natural
 const empty = Schema.Struct({})
 const objectKey = Schema.String.check(Schema.isMaxLength(200))

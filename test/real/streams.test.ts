@@ -1,7 +1,8 @@
 /** Streams of a node as a process: what survives kill -9, what hostile requests do, and who waits for whom. */
 import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
-import { connect } from "node:net"
+import { createServer } from "node:http"
+import { type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
@@ -34,6 +35,13 @@ const make = async (headers: Record<string, string> = text): Promise<string> => 
   const path = fresh()
   expect((await ask(path, { method: "PUT", headers })).status).toBe(201)
   return path
+}
+/** Ends when this is so, and fails after a while in which it was not. */
+const eventually = async (isSo: () => boolean | Promise<boolean>): Promise<void> => {
+  for (const end = Date.now() + 20_000; !(await isSo()); ) {
+    if (Date.now() > end) throw new Error("it did not come about")
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
 }
 const append = (path: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = text) =>
   ask(path, { method: "POST", headers, body })
@@ -166,6 +174,52 @@ describe("streams of a node", () => {
     expect(read).toEqual(Array.from({ length: read.length }, (_, seq) => String(seq)))
     expect(read.length).toBeGreaterThanOrEqual(acknowledged)
     expect(acknowledged).toBeGreaterThan(20)
+  })
+
+  it("wake a webhook that was away, and know after kill -9 what it has done", { timeout: 120_000 }, async () => {
+    const under = `hooks${process.pid}`
+    const heard: Array<{ readonly tail: string; readonly generation: number }> = []
+    let status = 500
+    const receiver = createServer((request, response) => {
+      let text = ""
+      request.on("data", (part) => {
+        text += part
+      })
+      request.on("end", () => {
+        const told = JSON.parse(text) as { generation: number; streams: Array<{ tail_offset: string }> }
+        heard.push({ tail: told.streams[0]?.tail_offset ?? "", generation: told.generation })
+        response.writeHead(status).end(JSON.stringify({ done: status === 200 }))
+      })
+    })
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve))
+    const { port } = receiver.address() as AddressInfo
+    const id = `/ds/__ds/subscriptions/hook-${process.pid}`
+    const config = { type: "webhook", pattern: `${under}/*`, webhook: { url: `http://127.0.0.1:${port}/` } }
+    const put = () => ask(id, { method: "PUT", headers: json, body: JSON.stringify({ ...config, lease_ttl_ms: 1000 }) })
+    try {
+      expect((await put()).status).toBe(201)
+      const path = `/ds/${under}/events`
+      await ask(path, { method: "PUT", headers: json, body: "[1]" })
+      await eventually(() => heard.length > 0)
+      await Effect.runPromise(Effect.andThen(node.kill, node.start))
+      expect((await put()).status).toBe(200)
+      status = 200
+      const acked = async () => {
+        const told = (await (await ask(id)).json()) as { streams: Array<{ acked_offset: string }> }
+        return told.streams[0]?.acked_offset
+      }
+      const tail = async () => (await ask(path, { method: "HEAD" })).headers.get("stream-next-offset")
+      await eventually(async () => (await acked()) === (await tail()))
+      const first = heard.length
+      expect(heard.map(({ generation }) => generation)).toEqual(heard.map((_, index) => index + 1))
+      await Effect.runPromise(Effect.andThen(node.kill, node.start))
+      await append(path, "[2]", json)
+      await eventually(async () => heard.length > first && (await acked()) === (await tail()))
+      expect(new Set(heard.slice(first).map(({ tail: at }) => at))).toEqual(new Set([await tail()]))
+    } finally {
+      await ask(id, { method: "DELETE" })
+      receiver.close()
+    }
   })
 
   it("answer whatever they are sent, and never with a fault of their own", { timeout: 120_000 }, async () => {
