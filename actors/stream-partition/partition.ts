@@ -16,6 +16,7 @@ export const partitionDecider: Decider<State, StreamPartition> = {
   answer,
   save,
   load,
+  followed: true,
   mayOblige: (events) => events.includes('"origin":') || events.includes('"tell":'),
   due: ({ alarms }) => alarms[0]?.at,
   oblige

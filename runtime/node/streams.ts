@@ -1,6 +1,6 @@
 /** The streams of a node: what its HTTP surface needs, put together from the ports and the shards that it serves. */
 import { randomBytes } from "node:crypto"
-import { Effect } from "effect"
+import { Effect, FiberMap } from "effect"
 import type { Client } from "../client.ts"
 import { streamRoutes } from "../http/streams/routes.ts"
 import { type StreamOptions, type Surface, streamOptions } from "../http/streams/surface.ts"
@@ -9,6 +9,7 @@ import type { KeyCheck } from "../keys.ts"
 import type { Placement } from "../placement/hosting.ts"
 import type { Live } from "../streams/live.ts"
 import { Partitions } from "../streams/partitions.ts"
+import { Replicas } from "../streams/replicas.ts"
 import { Sealer, sealingDefaults } from "../streams/sealer.ts"
 import { Store } from "../streams/store.ts"
 import { Subscriptions, type Workings } from "../streams/subscriptions.ts"
@@ -56,10 +57,27 @@ const subscribing = (partitions: Partitions, live: Live, deliver: Workings["deli
       })
   ).pipe(Effect.map(({ made }) => made))
 
+/** In a cluster, what other nodes serve is folded here. */
+const following = Effect.fnUntraced(function* ({ ground, asking, data, live, placement }: Parts) {
+  const fibers = yield* FiberMap.make<number, unknown, unknown>()
+  const runOne = yield* FiberMap.runtime(fibers)()
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const replicas = new Replicas({
+    ...{ bus: ground.bus, client: asking, live, shards: data.shards, now: Date.now },
+    isServedHere: (partition) => placement.serving(partition)?.mayAnswer() === true,
+    ask: (work) => void run(work),
+    run: (partition, work) => runOne(partition, Effect.scoped(work))
+  })
+  yield* Effect.forkScoped(replicas.look)
+  return replicas
+})
+
 export const streams = Effect.fnUntraced(function* (parts: Parts) {
   const { options, ground, placement, asking, keys, data, live } = parts
   const run = Effect.runForkWith(yield* Effect.context<never>())
+  const replicas = ground.registry === undefined ? undefined : yield* following(parts)
   const partitions = new Partitions({
+    ...(replicas !== undefined && { replicas }),
     shards: data.shards,
     serving: placement.serving,
     client: asking,

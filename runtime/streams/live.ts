@@ -1,4 +1,5 @@
 /** Who waits for what is appended, and the news that wake them in the turn of the commit. */
+import type { State } from "../../actors/stream-partition/state.ts"
 import type { EventOf } from "../../messages/protocol.ts"
 import { partitionKind } from "../../messages/stream.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
@@ -60,11 +61,41 @@ export class Live {
     return sum
   }
 
+  /** The keys of streams that somebody hears of. */
+  keys(): Iterable<string> {
+    return this.waiting.keys()
+  }
+
+  /** Events of a partition of another node, which has committed them. */
+  folded(partition: number, events: ReadonlyArray<Event>): void {
+    const news = new Map<string, News>()
+    for (const event of events) this.fold(news, event, partition)
+    for (const each of news.values()) this.tell(each)
+  }
+
+  /** A partition as it is now: whatever happened to it in between, this is what has come of it. */
+  reloaded({ streams }: State, isOfIt: (key: string) => boolean): void {
+    for (const key of [...this.waiting.keys()]) {
+      if (!isOfIt(key)) continue
+      const stream = streams.get(key)
+      const over = stream === undefined || stream.hidden
+      this.tell({
+        ...{ key, end: stream?.tail ?? -1, closed: stream?.closed ?? false, created: false, over },
+        made: new Map()
+      })
+    }
+  }
+
   readonly heard: Heard = (shard, placed, batch) => {
     const news = new Map<string, News>()
     for (const [index, { entry }] of placed.entries()) {
       if (entry.kind !== partitionKind) continue
-      for (const event of batch.events[index] as ReadonlyArray<Event>) this.fold(news, event, shard)
+      for (const event of batch.events[index] as ReadonlyArray<Event>) {
+        this.fold(news, event, shard)
+        if (event._tag !== "Appended") continue
+        this.counted.appends += 1
+        this.counted.bytes += event.wire.size
+      }
     }
     for (const each of news.values()) this.tell(each)
   }
@@ -83,8 +114,6 @@ export class Live {
     }
     if (event._tag === "Appended") {
       known.end = event.from + event.wire.size
-      this.counted.appends += 1
-      this.counted.bytes += event.wire.size
     } else if (event._tag === "StreamClosed") known.closed = true
     else if (event._tag === "StreamCreated") {
       known.created = true

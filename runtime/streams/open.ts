@@ -18,8 +18,10 @@ export interface Sheet {
   readonly from: number
   readonly next: number
   readonly parts: ReadonlyArray<Part>
-  /** Undefined when another node told it: then it is committed already, and news of it do not come here. */
+  /** Undefined when another node serves it: then it is committed already. */
   readonly here: Here | undefined
+  /** News of the stream come to this node. */
+  readonly isHeard: boolean
 }
 
 export type Opened =
@@ -29,28 +31,39 @@ export type Opened =
   | { readonly failed: Exclude<Outcome, { readonly ok: unknown }> }
 
 /** A partition that was put away is read again by the first question to it; then it is in memory. */
-const attemptsMax = 4
+const attemptsMax = 8
 
 export const open = (partitions: Partitions, key: string, range: Range, done: (opened: Opened) => void): void =>
-  attempt(partitions, key, range, { done, left: attemptsMax })
+  attempt(partitions, key, range, {
+    done,
+    left: attemptsMax,
+    // What the news say is committed has been folded: it has to be there.
+    fresh: new Set(range.to === undefined ? [] : [partitions.of(key)])
+  })
 
 interface Attempt {
   readonly done: (opened: Opened) => void
   readonly left: number
+  /** Partitions of other nodes whose folds are known to be as the partitions were when this began, or later. */
+  readonly fresh: Set<number>
 }
 
-const attempt = (partitions: Partitions, key: string, range: Range, { done, left }: Attempt): void => {
-  const reading = read(partitions, key, range)
+const attempt = (partitions: Partitions, key: string, range: Range, tried: Attempt): void => {
+  const { done, left, fresh } = tried
+  const reading = read(partitions, key, range, fresh)
   if (isPage(reading)) {
     const { stream, from, next, parts, tail, closed, here } = reading
     const { contentType, createdAt, ttlS, expiresAt, touchedAt } = stream
-    return done({ key, contentType, createdAt, ttlS, expiresAt, touchedAt, tail, closed, from, next, parts, here })
+    const rest = { touchedAt, tail, closed, from, next, parts, here, isHeard: true }
+    return done({ key, contentType, createdAt, ttlS, expiresAt, ...rest })
   }
   if (!("away" in reading)) return done(reading)
-  if (!partitions.isServedHere(reading.away) || left === 0) return fromOwner(partitions, key, range, done)
+  const { away } = reading
+  if (left === 0) return fromOwner(partitions, key, range, done)
+  if (!partitions.isServedHere(away)) return folded(partitions, key, range, { ...tried, away })
   // Whatever it answers, it is in memory then.
-  partitions.ask(reading.away, { _tag: "ShowStream", stream: key }, "node", (outcome) => {
-    if ("ok" in outcome || "refused" in outcome) attempt(partitions, key, range, { done, left: left - 1 })
+  partitions.ask(away, { _tag: "ShowStream", stream: key }, "node", (outcome) => {
+    if ("ok" in outcome || "refused" in outcome) attempt(partitions, key, range, { ...tried, left: left - 1 })
     else done({ failed: outcome })
   })
 }
@@ -59,6 +72,22 @@ const storedOf = ({ size, segment }: Wire, object: string): StoredPart => {
   if (segment === undefined) return { object, size, skip: 0 }
   const { skip, ...place } = segment
   return { object, size, skip, segment: place }
+}
+
+/** From what this node has folded, when that is known to be new enough; else the owner is asked for the data itself. */
+const folded = (
+  partitions: Partitions,
+  key: string,
+  range: Range,
+  { away, ...tried }: Attempt & { readonly away: number }
+): void => {
+  const { replicas } = partitions
+  if (replicas === undefined) return fromOwner(partitions, key, range, tried.done)
+  replicas.refresh(away, (isFresh) => {
+    if (!isFresh) return fromOwner(partitions, key, range, tried.done)
+    tried.fresh.add(away)
+    attempt(partitions, key, range, { ...tried, left: tried.left - 1 })
+  })
 }
 
 /** Already encoded parts of a read of another node. */
@@ -98,7 +127,7 @@ const fromOwner = (partitions: Partitions, key: string, range: Range, done: (ope
   ask(key, undefined, ({ info, from, next, wires }) => {
     const { contentType, createdAt, ttlS, expiresAt, tail, closed } = info
     const rest = { touchedAt: 0, tail, closed, from: Math.min(from, tail), next, parts: wires.map(partOf) }
-    done({ key, contentType, createdAt, ttlS, expiresAt, ...rest, here: undefined })
+    done({ key, contentType, createdAt, ttlS, expiresAt, ...rest, here: undefined, isHeard: false })
   })
 }
 

@@ -9,6 +9,7 @@ import type { Cell } from "../actor/cell.ts"
 import type { Delivery } from "../actor/delivery.ts"
 import type { Serving } from "../actor/owner.ts"
 import type { Client, Unanswered } from "../client.ts"
+import type { Replicas } from "./replicas.ts"
 
 export type Command = CommandOf<StreamPartition>
 export type Query = QueryOf<StreamPartition>
@@ -21,6 +22,8 @@ export interface Surroundings {
   readonly serving: (shard: number) => Serving | undefined
   readonly client: Client
   readonly now: () => number
+  /** Undefined where one node serves everything. */
+  readonly replicas?: Replicas
   /** Runs what has to go over the bus. */
   readonly run: (work: Effect.Effect<void>) => void
   /** Stands before the number in every command id: no other process has it. */
@@ -64,6 +67,15 @@ export class Partitions {
     const here = this.peek(partition)
     if (here !== undefined) here.cell.usedAt = this.now()
     return here
+  }
+
+  /** What is known of it here, as its owner or as one who follows it: for what need not be exact. */
+  known(partition: number): State | undefined {
+    return this.here(partition)?.state ?? this.replicas?.state(partition)
+  }
+
+  get replicas(): Replicas | undefined {
+    return this.around.replicas
   }
 
   /** The same, but who looks so does not keep it in memory. */

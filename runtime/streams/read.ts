@@ -1,6 +1,6 @@
 /** Reads a range of a stream from the memory of this node: its own appends, and what a fork shares with its source. */
 import type { Part, StoredPart } from "../../actors/stream-partition/payload.ts"
-import { find, type Stream } from "../../actors/stream-partition/state.ts"
+import { find, type State, type Stream } from "../../actors/stream-partition/state.ts"
 import type { Here, Partitions } from "./partitions.ts"
 
 /** One response's worth: a reader who is far behind asks again for more. */
@@ -8,7 +8,8 @@ export const pageBytesMax = 16 * 1024 * 1024
 
 export interface Page {
   readonly stream: Stream
-  readonly here: Here
+  /** Undefined when another node serves it: then all of this is committed. */
+  readonly here: Here | undefined
   readonly from: number
   readonly next: number
   readonly parts: ReadonlyArray<Part>
@@ -31,18 +32,49 @@ export interface Range {
   readonly bytesMax?: number
 }
 
-export const read = (partitions: Partitions, key: string, { from, to, bytesMax }: Range): Reading => {
+/** The partitions that this node serves, and of those that it follows the ones that are new enough for this read. */
+class View {
+  private readonly partitions: Partitions
+  private readonly fresh: ReadonlySet<number>
+
+  constructor(partitions: Partitions, fresh: ReadonlySet<number>) {
+    this.partitions = partitions
+    this.fresh = fresh
+  }
+
+  of(key: string): number {
+    return this.partitions.of(key)
+  }
+
+  state(partition: number): State | undefined {
+    const here = this.partitions.here(partition)
+    if (here !== undefined) return here.state
+    return this.fresh.has(partition) ? this.partitions.replicas?.state(partition) : undefined
+  }
+}
+
+const none: ReadonlySet<number> = new Set()
+
+export const read = (
+  partitions: Partitions,
+  key: string,
+  { from, to, bytesMax }: Range,
+  fresh: ReadonlySet<number> = none
+): Reading => {
+  const view = new View(partitions, fresh)
   const partition = partitions.of(key)
   const here = partitions.here(partition)
-  if (here === undefined) return { away: partition }
-  const found = find(here.state, key, partitions.now())
+  const state = view.state(partition)
+  if (state === undefined) return { away: partition }
+  const found = find(state, key, partitions.now())
   if ("absent" in found) return { absent: found.absent }
   const { stream } = found
   if (from < stream.floor && stream.floor > 0) return { floor: stream.floor }
   const { tail, closed } = stream
   const end = Math.min(to ?? tail, tail)
-  const gathered = gather(partitions, stream, { from: Math.min(from, end), to: end, room: bytesMax ?? pageBytesMax })
+  const gathered = gather(view, stream, { from: Math.min(from, end), to: end, room: bytesMax ?? pageBytesMax })
   if (typeof gathered === "number") return { away: gathered }
+  if (gathered === "gone") return { absent: "missing" }
   return { stream, here, from: gathered.from, next: gathered.next, parts: gathered.parts, tail, closed }
 }
 
@@ -59,12 +91,12 @@ interface Wanted {
 }
 
 /** The parts, or the partition of a source that is not in memory. */
-const gather = (partitions: Partitions, stream: Stream, { from, to, room }: Wanted): Gathered | number => {
+const gather = (view: View, stream: Stream, { from, to, room }: Wanted): Gathered | number | "gone" => {
   const base = stream.origin?.offset ?? 0
   let shared: Gathered = { from, next: from, parts: [] }
   if (stream.origin !== undefined && from < base) {
-    const inherited = inherit(partitions, stream.origin.source, { from, to: Math.min(to, base), room })
-    if (typeof inherited === "number") return inherited
+    const inherited = inherit(view, stream.origin.source, { from, to: Math.min(to, base), room })
+    if (typeof inherited !== "object") return inherited
     shared = inherited
     if (shared.next < Math.min(to, base)) return shared
   }
@@ -80,13 +112,13 @@ const gather = (partitions: Partitions, stream: Stream, { from, to, room }: Want
 }
 
 /** Also from a source that is deleted: it is kept for this. */
-const inherit = (partitions: Partitions, key: string, wanted: Wanted): Gathered | number => {
-  const partition = partitions.of(key)
-  const here = partitions.here(partition)
-  if (here === undefined) return partition
-  const source = here.state.streams.get(key)
-  if (source === undefined) throw new Error(`${key} is gone, and a fork of it is not`)
-  return gather(partitions, source, wanted)
+const inherit = (view: View, key: string, wanted: Wanted): Gathered | number | "gone" => {
+  const partition = view.of(key)
+  const state = view.state(partition)
+  if (state === undefined) return partition
+  const source = state.streams.get(key)
+  // Both were deleted, and only the source's partition is known to be so far yet.
+  return source === undefined ? "gone" : gather(view, source, wanted)
 }
 
 /** Where the appends of a range end, those of a fork's source among them; a segment's index knows more of it. */
@@ -95,7 +127,7 @@ export const unitEnds = (
   key: string,
   { from, next }: { readonly from: number; readonly next: number }
 ): Array<number | StoredPart> => {
-  const stream = partitions.here(partitions.of(key))?.state.streams.get(key)
+  const stream = partitions.known(partitions.of(key))?.streams.get(key)
   if (stream === undefined || next <= from) return next > from ? [next] : []
   const base = stream.origin?.offset ?? 0
   const inherited =

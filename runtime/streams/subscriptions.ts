@@ -99,25 +99,25 @@ export class Subscriptions {
 
   private tailOf(path: string): number | undefined {
     const key = keyOfPath(path)
-    const here = this.partitions.here(this.partitions.of(key))
-    const found = here === undefined ? undefined : find(here.state, key, this.partitions.now())
+    const state = this.partitions.known(this.partitions.of(key))
+    const found = state === undefined ? undefined : find(state, key, this.partitions.now())
     return found !== undefined && "stream" in found ? found.stream.tail : undefined
   }
 
   private eachStream(visit: (path: string, tail: number) => void): void {
     const now = this.partitions.now()
     for (const partition of this.partitions.ids.keys()) {
-      const here = this.partitions.here(partition)
-      if (here === undefined) continue
-      for (const key of here.state.streams.keys()) {
-        const found = find(here.state, key, now)
+      const state = this.partitions.known(partition)
+      if (state === undefined) continue
+      for (const key of state.streams.keys()) {
+        const found = find(state, key, now)
         if ("stream" in found) visit(pathOfKey(key), found.stream.tail)
       }
     }
   }
 
   private subscriberOf(id: string, partition: number): Subscriber | undefined {
-    return this.partitions.here(partition)?.state.subscribers.get(id)
+    return this.partitions.known(partition)?.subscribers.get(id)
   }
 
   private follow(subscriber: Subscriber, partition: number): Followed {
@@ -167,7 +167,10 @@ export class Subscriptions {
   }
 
   private lookAll(partition: number): void {
-    for (const id of this.partitions.here(partition)?.state.subscribers.keys() ?? []) this.look(id, partition)
+    const subscribers = this.partitions.here(partition)?.state.subscribers
+    // What they watch may be appended to on any node.
+    if (subscribers !== undefined && subscribers.size > 0) this.partitions.replicas?.needAll()
+    for (const id of subscribers?.keys() ?? []) this.look(id, partition)
   }
 
   private look(id: string, partition: number): void {
@@ -178,7 +181,9 @@ export class Subscriptions {
       this.followed.delete(id)
       return
     }
+    const isNew = !this.followed.has(id)
     const followed = this.follow(subscriber, partition)
+    if (isNew) this.partitions.replicas?.needAll()
     if (followed.isBusy || subscriber.wake !== undefined) return
     const wait = subscriber.retryAt - this.partitions.now()
     if (wait > 0) return this.workings.after(wait, () => this.look(id, partition))

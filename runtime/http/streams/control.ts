@@ -82,7 +82,10 @@ export const control = (surface: Surface, asked: Asked, rest: ReadonlyArray<stri
   const at: Control = { surface, asked, id, partition: surface.partitions.of(`__ds/${id}`), base }
   const handler = handlerOf(method, action, more)
   if (handler === undefined) return fail(asked, 405, "METHOD_NOT_ALLOWED")
-  handler(at, more)
+  // What was appended through whatever node before this request has to be known to this one.
+  const { replicas } = surface.partitions
+  if (replicas === undefined) handler(at, more)
+  else replicas.refreshAll(() => handler(at, more))
 }
 
 const isId = Schema.is(SubscriptionId)

@@ -7,7 +7,7 @@ import { reply } from "./reply.ts"
 import { isAtEnd, type Place, refuseOpened, sendSheet, touch, whenCommitted } from "./sheet.ts"
 import type { Asked, Surface } from "./surface.ts"
 
-/** News of partitions of other nodes do not come here: they are asked again so often. */
+/** A stream whose news do not come here at the moment is asked for again so often. */
 export const pollMs = 100
 
 export const longPoll = (surface: Surface, asked: Asked, place: Place): void => {
@@ -61,7 +61,7 @@ const wait = (poll: Poll, sheet: Sheet): void => {
     end()
     open(partitions, asked.key, { from: position, ...(to !== undefined && { to }) }, (opened) => {
       if (!isSheet(opened)) return refuseOpened(asked, opened)
-      if (to === undefined || opened.here === undefined) return settle(poll, opened)
+      if (to === undefined || !opened.isHeard) return settle(poll, opened)
       // The news say what is committed: nothing has to be waited for, and nothing behind it is told.
       send(poll, opened.next === opened.tail ? opened : { ...opened, tail: to, closed: false })
     })
@@ -73,7 +73,7 @@ const wait = (poll: Poll, sheet: Sheet): void => {
   }
   const stop = surface.live.listen(asked.key, hear)
   const left = Math.max(0, poll.until - partitions.now())
-  const pause = sheet.here === undefined ? Math.min(left, pollMs) : left
+  const pause = !sheet.isHeard ? Math.min(left, pollMs) : left
   const timer = setTimeout(() => again(), pause)
   asked.onGone(end)
 }

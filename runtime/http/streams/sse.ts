@@ -75,7 +75,7 @@ class Subscriber {
     const { keepAliveMs, sseMs } = this.surface.options
     this.timers.push(setInterval(() => this.keepAlive(), keepAliveMs))
     this.timers.push(setTimeout(() => this.end(), sseMs))
-    if (sheet.here === undefined) this.timers.push(setInterval(() => this.resume(), pollMs))
+    if (!sheet.isHeard) this.timers.push(setInterval(() => this.resume(), pollMs))
     this.send(sheet, true)
   }
 
