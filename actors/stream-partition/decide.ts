@@ -140,8 +140,18 @@ const sweep = (state: State, at: number): Outcome => {
 /** No key of a stream begins so. */
 export const subscriberAlarm = "\n"
 
-const ringing = (alarms: ReadonlyArray<Alarm>, at: number): Set<string> =>
-  new Set(alarms.filter((alarm) => alarm.at <= at).map(({ key }) => key))
+/** Only what rings is visited: below an alarm of the heap that is still to come there is none that rings. */
+const ringing = (alarms: ReadonlyArray<Alarm>, at: number): Set<string> => {
+  const keys = new Set<string>()
+  const places = [0]
+  for (let place = places.pop(); place !== undefined; place = places.pop()) {
+    const alarm = alarms[place]
+    if (alarm === undefined || alarm.at > at) continue
+    keys.add(alarm.key)
+    places.push(2 * place + 1, 2 * place + 2)
+  }
+  return keys
+}
 
 /** A fork concerns its source, and a pull-wake's workers are told in a stream: in whatever partition that is. */
 export const oblige = (event: Event): ReadonlyArray<Obligation> => {

@@ -7,6 +7,12 @@ import { load, save } from "./saved.ts"
 import { initial, type State } from "./state.ts"
 import { answer } from "./view.ts"
 
+/**
+ * What has ended is refused from its moment on, whether it was swept or not: so a sweep may wait for others that end at
+ * about the same time, and thousands of streams that do are not as many entries.
+ */
+const sweepDelayMs = 200
+
 export const partitionDecider: Decider<State, StreamPartition> = {
   protocol: streamPartition,
   snapshotVersion: 1,
@@ -18,6 +24,6 @@ export const partitionDecider: Decider<State, StreamPartition> = {
   load,
   followed: true,
   mayOblige: (events) => events.includes('"origin":') || events.includes('"tell":'),
-  due: ({ alarms }) => alarms[0]?.at,
+  due: ({ alarms: [next] }) => (next === undefined ? undefined : next.at + sweepDelayMs),
   oblige
 }
