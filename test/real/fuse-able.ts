@@ -10,3 +10,10 @@ export const unable = (): string | undefined => {
     return "there is no /dev/fuse that may be opened"
   }
 }
+
+/** Whether the mounts of a test must be left out; it is said, once, which and why. */
+export const leftOut = (what: string): boolean => {
+  const why = unable()
+  if (why !== undefined) console.log(`skipped: ${what}, for ${why}`)
+  return why !== undefined
+}

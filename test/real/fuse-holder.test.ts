@@ -1,10 +1,10 @@
 /** Applications notice nothing but a pause when whoever serves their mount is killed. */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
-import { unable } from "./fuse-able.ts"
+import { leftOut } from "./fuse-able.ts"
 import { killing, type Plan } from "./fuse-kill.ts"
 
-describe.skipIf(unable() !== undefined)("a mount whose server is killed", () => {
+describe.skipIf(leftOut("mounts whose server is killed"))("a mount whose server is killed", () => {
   const plan = { kills: 5, pauseMs: 500, spare: true, applications: 2, signal: "SIGKILL" } as const
   const cases: ReadonlyArray<readonly [string, Plan]> = [
     ["which waits already", plan],
