@@ -32,7 +32,12 @@ export interface DataParts {
  */
 export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const options: DataOptions = { ...dataDefaults, ...parts.options }
+    const wanted: DataOptions = { ...dataDefaults, ...parts.options }
+    const options = {
+      ...wanted,
+      bufferBytes: Math.max(wanted.bufferBytes, bufferBytesMin),
+      stageBytes: Math.max(wanted.stageBytes, stageBytesMin)
+    }
     const { commands, objects } = parts
     const meters = newMeters()
     const clock = yield* Clock.Clock
@@ -80,6 +85,10 @@ export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, S
     if (stage !== undefined) yield* recover({ writer, stage, meters, session: options.session })
     return data(writer, reader, meters)
   })
+
+/** With less a write could wait for ever: a block that fills takes room twice, and a stage has to hold what is over too. */
+const bufferBytesMin = 8 * 1024 * 1024
+const stageBytesMin = 16 * 1024 * 1024
 
 const largeBytesMin = 1024 * 1024
 

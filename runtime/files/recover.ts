@@ -25,7 +25,8 @@ const gather = (found: Map<number, Found>, segment: number, record: StageRecord)
   }
 }
 
-const adopt = (writer: Writer, { begun, bytes, sent }: Found, meters: Meters): void => {
+/** Lays the run into its file as far as it is there, and says whether all of it is. */
+const adopt = (writer: Writer, { begun, bytes, sent }: Found, meters: Meters): boolean => {
   const file = writer.file(begun.ino)
   const ms = bytes.at(-1)?.ms ?? 0
   const slice = new Slice(file, Math.floor(begun.at / chunkBytes))
@@ -36,16 +37,19 @@ const adopt = (writer: Writer, { begun, bytes, sent }: Found, meters: Meters): v
     ms,
     time: [Math.floor(ms / 1000), (ms % 1000) * 1_000_000]
   })
+  let isWhole = true
   for (const { at, length, off, segment } of bytes) {
-    if (off > slice.length)
-      throw new Error(`the stage holds bytes of run ${begun.run} from ${off} on, and not all before`)
-    slice.adopt(off, length, { segment, at })
+    // What lies behind damage is of no use without what was there.
+    isWhole &&= off <= slice.length
+    if (isWhole) slice.adopt(off, length, { segment, at })
   }
   run.length = slice.length
+  if (run.length === 0 && sent === undefined) return isWhole
   run.sent = sent
   file.runs.push(run)
   meters.dirtyBytes += run.length
   meters.recoveredBytes += run.length
+  return isWhole
 }
 
 export interface Recovery {
@@ -85,8 +89,8 @@ export const recover = Effect.fnUntraced(function* ({ meters, session, stage, wr
   const empty = [...found.values()].filter(({ bytes, sent }) => bytes.length === 0 && sent === undefined)
   for (const { begun } of empty) found.delete(begun.run)
   const live = [...found.values()].sort((a, b) => a.begun.run - b.begun.run)
-  const lost = damaged.length > 0 ? new Set(live.map(({ begun }) => begun.ino)) : new Set<number>()
-  for (const one of live) adopt(writer, one, meters)
+  const lost = new Set<number>()
+  for (const one of live) if (!adopt(writer, one, meters) || damaged.length > 0) lost.add(one.begun.ino)
   stage.forgetAllBut(new Set(found.keys()))
   for (const ino of lost) writer.fail(ino, "EIO", "the stage was damaged: bytes that were accepted may be lost")
   if (live.length > 0 || damaged.length > 0) {

@@ -53,7 +53,10 @@ export class Stage {
   }
 
   hasRoom(bytes: number): boolean {
-    return this.meters.stagedBytes + bytes + headBytes + reserveBytes <= this.bytesMax
+    const fits = () => this.meters.stagedBytes + bytes + headBytes + reserveBytes <= this.bytesMax
+    if (fits()) return true
+    this.sweep(true)
+    return fits()
   }
 
   private current(): Live {
@@ -118,11 +121,11 @@ export class Stage {
     this.sweep()
   }
 
-  private sweep(): void {
+  private sweep(evenCurrent = false): void {
     for (let first = this.live[0]; first !== undefined && first.runs.size === 0; first = this.live[0]) {
       // The one that is being filled goes when it has grown, so that an idle stage is small.
       const isFilled = first.number !== this.next - 1
-      if (!isFilled && first.size < segmentBytesMax / 4) return
+      if (!isFilled && !evenCurrent && first.size < segmentBytesMax / 4) return
       this.tape.drop(first.number)
       this.meters.stagedBytes -= first.size
       this.live.shift()

@@ -6,7 +6,8 @@ import type { Buffers } from "./buffer.ts"
 import { type CommitHost, Committer } from "./commit.ts"
 import { DataFailed, type Meters, type Writing } from "./data.ts"
 import { DirtyFile, openRunsMax, type Placed, runsMax, type Trouble } from "./file.ts"
-import { type DirtyBlock, type Run, Slice } from "./slice.ts"
+import { pack } from "./pack.ts"
+import type { DirtyBlock, Run, Slice } from "./slice.ts"
 import type { Stage } from "./staging.ts"
 import { Uploader, type UploadHost } from "./upload.ts"
 
@@ -30,7 +31,8 @@ export interface WriterHost {
 const writeBytesMax = blockBytesMax
 
 interface Waiter {
-  readonly look: () => void
+  /** Whether it has found room and need not wait any more. */
+  readonly look: () => boolean
 }
 
 const timeOf = (ms: number): Time => [Math.floor(ms / 1000), Math.floor((ms % 1000) * 1_000_000)]
@@ -105,19 +107,25 @@ export class Writer {
     }
     const ms = this.host.clock.currentTimeMillisUnsafe()
     const time = timeOf(ms)
+    let isUnstaged = through
     this.taking = file
     for (let done = 0; done < data.length; ) {
       const length = data.length - done
       const placed = file.place({ offset: offset + done, length, append, who, ms, time }, this.newRun)
-      const isPut = this.put(file, placed, data.subarray(done, done + placed.len), through ? undefined : this.stage)
-      // The part of a write behind a chunk's end is not refused for the stage's sake: half a write is worse.
-      if (!isPut && done === 0) return this.undo(file, placed)
+      const part = data.subarray(done, done + placed.len)
+      if (!this.put(file, placed, part, isUnstaged ? undefined : this.stage)) {
+        if (done === 0) return this.undo(file, placed)
+        // What lies behind a chunk's end is not refused for the stage's sake: half a write is worse.
+        isUnstaged = true
+        this.put(file, { ...placed, begun: false }, part, undefined)
+      }
       done += placed.len
     }
     this.taking = undefined
     this.settle(file)
     this.meters.writtenBytes += data.length
-    if (through || file.runs.length % openRunsMax === 0) this.freeze(file, () => true)
+    // Nothing is staged behind what is not: a successor would find a gap.
+    if (isUnstaged || file.runs.length % openRunsMax === 0) this.freeze(file, () => true)
     this.tick()
     return true
   }
@@ -188,32 +196,15 @@ export class Writer {
   }
 
   freeze(file: DirtyFile, which: (run: Run) => boolean): void {
-    for (const slice of file.freeze(which, (runs) => this.pack(file, runs))) this.freezeSlice(slice)
+    const isStaged = this.stage !== undefined
+    const frozen = file.freeze(which, (runs) => pack(file, runs, this.buffers, isStaged))
+    for (const slice of frozen) this.freezeSlice(slice)
   }
 
   freezeSlice(slice: Slice): void {
     slice.frozen = true
     for (const block of slice.blocks) if (block.state === "open") this.seal(block)
     if (slice.isStored) this.committer.pump(slice.file)
-  }
-
-  /** One slice of one block for runs that are small and whole in memory. */
-  private pack(file: DirtyFile, runs: ReadonlyArray<Run>): Slice {
-    const packed = new Slice(file, (runs[0] as Run).slice.chunk)
-    for (const run of runs) {
-      const block = run.slice.blocks[0] as DirtyBlock
-      const off = packed.length
-      const isStaged = block.extents !== undefined
-      packed.put(off, (block.bytes as Uint8Array).subarray(0, run.length), this.buffers, this.stage !== undefined)
-      const into = packed.blocks[0] as DirtyBlock
-      if (!isStaged) into.extents = undefined
-      for (const extent of block.extents ?? []) into.extents?.push({ ...extent, off: extent.off + off })
-      this.uploader.release(block)
-      run.slice = packed
-      run.off = off
-      packed.runs.push(run)
-    }
-    return packed
   }
 
   /** Takes runs out of their file, and tells who waited for it. */
@@ -269,10 +260,14 @@ export class Writer {
   }
   private lastTrouble: Trouble | undefined
 
-  /** Writers that wait look again, in their order. */
+  /** Writers that wait look again, in their order. What the first one sets off may call this while it is looking. */
   private look(): void {
-    for (const waiter of [...this.waiters]) waiter.look()
+    if (this.looking) return
+    this.looking = true
+    while (this.waiters[0]?.look()) this.waiters.shift()
+    this.looking = false
   }
+  private looking = false
 
   readonly write = (writing: Writing): Effect.Effect<void, DataFailed> => {
     const { data, offset } = writing
@@ -288,15 +283,14 @@ export class Writer {
     const waiting = Effect.callback<void, DataFailed>((resume) => {
       const waiter: Waiter = {
         look: () => {
-          if (this.waiters[0] !== waiter) return
           const isStaged = this.take(writing)
-          if (!isStaged && (this.stage?.broken === undefined || !this.take(writing, true))) return
-          this.waiters.shift()
+          if (!isStaged && (this.stage?.broken === undefined || !this.take(writing, true))) return false
           resume(isStaged ? Effect.void : this.flush(writing.ino))
+          return true
         }
       }
       this.waiters.push(waiter)
-      waiter.look()
+      this.look()
       return Effect.sync(() => {
         this.waiters = this.waiters.filter((one) => one !== waiter)
         this.look()

@@ -39,7 +39,7 @@ const step = fc.oneof(
     arbitrary: fc.record({ do: fc.constant("stream" as const), ino, count: fc.integer({ min: 1, max: 28 }) })
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("flush" as const), ino }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("flush and go on" as const), ino }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("flush and go on" as const), ino, ms: fc.nat(120) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("truncate" as const), ino, size: offset }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 8000 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("kill" as const), ms: fc.integer({ min: 0, max: 150 }) }) },
@@ -205,7 +205,7 @@ const runPlan = (given: Plan): Record<string, number> => {
         reach(Exit.isSuccess(done) ? "flushes" : "late flushes")
       } else if (one.do === "flush and go on") {
         yield* Effect.forkDetach(Effect.ignore(data.flush(one.ino)))
-        yield* Effect.sleep(index % 40)
+        yield* Effect.sleep(one.ms)
       } else if (one.do === "truncate") {
         const done = yield* Effect.exit(
           data.ordered(

@@ -269,6 +269,22 @@ describe("flush", () => {
 })
 
 describe("order", () => {
+  it("a commit between a plan and its use hides nothing", async () => {
+    const on = ground()
+    const commands = on.space.commands(calm)
+    const scope = Scope.makeUnsafe()
+    const opened: { data?: Data } = {}
+    const between = (ino: number) => Effect.suspend(() => Effect.orDie(opened.data?.flush(ino) ?? Effect.void))
+    const readPlan = (ino: number, offset: number, length: number) =>
+      Effect.tap(commands.readPlan(ino, offset, length), () => between(ino))
+    const parts = { objects: on.objects, commands: { ...commands, readPlan }, options: place }
+    const data = await run(Scope.provide(openData(parts), scope))
+    opened.data = data
+    await write(data, 0, "hello")
+    expect(await text(data)).toBe("hello")
+    await run(Scope.close(scope, Exit.void))
+  })
+
   it("a change of size comes behind what was written before and in front of what is written after", async () => {
     const on = ground()
     const { data } = await open(on)
@@ -317,6 +333,26 @@ describe("memory", () => {
     await writing
     await run(data.flush(2))
     expect(on.space.file(2).size).toBe(40 * mib)
+  })
+
+  it("takes a write that waited once", async () => {
+    const on = ground()
+    const { data } = await open(on, { unstaged: true, bufferBytes: 8 * mib })
+    on.fault.put = "down"
+    const writing = (async () => {
+      for (let index = 0; index < 20; index++) {
+        const bytes = noise(mib, index + 1)
+        await run(data.write({ ino: 2, offset: index * mib, data: bytes, who, append: true }))
+      }
+    })()
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    on.fault.put = undefined
+    await writing
+    await run(data.flush(2))
+    expect(data.meters.waits).toBeGreaterThan(0)
+    expect(on.space.file(2).size).toBe(20 * mib)
+    for (const index of [0, 7, 8, 9, 19])
+      expect((await read(data, index * mib, mib)).equals(noise(mib, index + 1))).toBe(true)
   })
 
   it("is relieved by the stage while the store is away, until that is full too", async () => {
@@ -428,6 +464,34 @@ describe("the stage", () => {
     const three = await open(on)
     await run(three.data.flushAll)
     expect(await text(three.data)).toBe("first second")
+  })
+
+  it("that is damaged in the middle gives what is whole, and starts", async () => {
+    const on = ground()
+    const one = await open(on)
+    on.fault.put = "down"
+    await write(one.data, 0, noise(3 * mib))
+    for (let index = 0; index < 40; index++) await write(one.data, 3 * mib + index * 2 * mib, noise(2 * mib))
+    await one.kill()
+    expect(on.tape.kept.size).toBeGreaterThan(1)
+    const bytes = on.tape.kept.get(1)
+    if (bytes === undefined) throw new Error("nothing is staged")
+    bytes[20 * mib] = (bytes[20 * mib] ?? 0) ^ 1
+    on.fault.put = undefined
+    const two = await open(on)
+    await expect(run(two.data.flush(2))).rejects.toMatchObject({ errno: "EIO" })
+    await run(two.data.flush(2))
+    expect((await read(two.data, 0, 3 * mib)).equals(noise(3 * mib))).toBe(true)
+  })
+
+  it("that is full behind a chunk's end takes the whole write all the same", async () => {
+    const on = { ...ground(), tape: makeTape(2 * mib + 300) }
+    const { data } = await open(on)
+    const bytes = noise(2 * mib)
+    await write(data, 62 * mib + 1000, bytes.subarray(0, 1000))
+    expect(data.accept({ ino: 2, offset: 63 * mib, data: bytes, who })).toBe(true)
+    await run(data.flush(2))
+    expect((await read(data, 63 * mib, 2 * mib)).equals(bytes)).toBe(true)
   })
 
   it("that is damaged says so at the next flush, once", async () => {
