@@ -8,11 +8,21 @@ const linesMax = 10_000
 /** A reader of `.accesslog` that has heard nothing for so long gets an empty line's worth of nothing and asks again. */
 const quietMs = 1_000
 
+interface Span {
+  readonly offset: number
+  readonly length: number
+}
+
 export interface OwnTexts {
   readonly stats: () => string
   readonly config: () => string
   readonly listening: (isOn: boolean) => void
+  /** Waits until the kernel knows all that has been folded: what `.stats` says is then so for every process. */
+  readonly settled: Effect.Effect<void>
 }
+
+/** A kernel that does not take notice for so long is not waited for. */
+const settledMs = 1_000
 
 class Log {
   readonly lines: Array<string> = []
@@ -45,15 +55,15 @@ export class Own {
     if (this.logs.delete(handle) && this.logs.size === 0) this.texts.listening(false)
   }
 
-  read(ino: number, handle: number, { offset, length }: { offset: number; length: number }) {
+  read(ino: number, handle: number, span: Span): Effect.Effect<Uint8Array, Errno> {
+    const { offset, length } = span
     const name = virtualName(ino)
     if (name === ".accesslog") return this.follow(handle, length)
-    let text = this.shown.get(handle)
-    if (text === undefined || offset === 0) {
-      text = Buffer.from(name === ".stats" ? this.texts.stats() : this.texts.config())
-      this.shown.set(handle, text)
-    }
-    return Effect.succeed(text.subarray(offset, offset + length)) as Effect.Effect<Uint8Array, Errno>
+    const text = this.shown.get(handle)
+    if (text !== undefined && offset > 0) return Effect.succeed(text.subarray(offset, offset + length))
+    const fresh = Buffer.from(name === ".stats" ? this.texts.stats() : this.texts.config())
+    this.shown.set(handle, fresh)
+    return Effect.as(Effect.timeoutOption(this.texts.settled, settledMs), fresh.subarray(0, length))
   }
 
   private follow(handle: number, length: number): Effect.Effect<Uint8Array, Errno> {

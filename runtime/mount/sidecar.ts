@@ -109,7 +109,8 @@ export const sidecar: <E>(
   const own = new Own({
     stats,
     config: () => configText(options),
-    listening: (isOn) => view.tell({ kind: "listening", isOn })
+    listening: (isOn) => view.tell({ kind: "listening", isOn }),
+    settled: Effect.suspend(() => view.invalidated)
   })
   const start = startOf(view, options)
   const { entryMs, attrMs } = start

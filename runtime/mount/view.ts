@@ -1,5 +1,6 @@
 /** The replica on the main thread: it folds what the actor committed, tells the other thread, and then the kernel. */
 
+import { Effect } from "effect"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
 import { load } from "../../actors/workspace/snapshot/load.ts"
 import { initial, type Tree } from "../../actors/workspace/tree/tree.ts"
@@ -11,7 +12,7 @@ import { differences, foreign, own } from "./invalidate.ts"
 import type { Pending, ToReplica } from "./telling.ts"
 
 /** What a mount does with what it is told; before it is there, this waits. */
-type Outlet = Pick<Mounted, "tell" | "invalidate">
+type Outlet = Pick<Mounted, "tell" | "invalidate" | "invalidated">
 
 type Told = { readonly tell: ToReplica } | { readonly invalidate: ReadonlyArray<Invalidation> }
 
@@ -69,6 +70,11 @@ export class View implements Fold {
     this.invalidations += invalidations.length
     if (this.outlet === undefined) this.early.push({ invalidate: invalidations })
     else this.outlet.invalidate(invalidations)
+  }
+
+  /** Waits until the kernel knows all that it was told before. */
+  get invalidated(): Effect.Effect<void> {
+    return this.outlet?.invalidated ?? Effect.void
   }
 
   load(bytes: Uint8Array, version: number): void {
