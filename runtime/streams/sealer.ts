@@ -51,12 +51,13 @@ export const choose = ({ state, now, sealing }: Choice): Array<Chosen> => {
   const candidates = [...state.streams.values()]
     .filter((stream) => (stream.data?.bytes ?? 0) >= worth && stream.createdAt < now && (isFull || isIdle(stream)))
     .sort((a, b) => a.writtenAt - b.writtenAt)
+  const kept = Math.min(keptBytes, sealing.hotBytes / 4)
   const chosen: Array<Chosen> = []
   let bytes = 0
   for (const stream of candidates) {
     if (excess <= 0 && !isIdle(stream)) break
     for (const run of stream.data?.runs() ?? []) {
-      const to = endOf(stream, run, { now, room: objectBytesMax - bytes })
+      const to = endOf(stream, run, { now, room: objectBytesMax - bytes, kept })
       if (to - run.from < worth) continue
       chosen.push({ stream, from: run.from, to })
       bytes += to - run.from
@@ -72,10 +73,10 @@ export const choose = ({ state, now, sealing }: Choice): Array<Chosen> => {
 const endOf = (
   { data, tail, writtenAt }: Stream,
   run: Run,
-  { now, room }: { readonly now: number; readonly room: number }
+  { now, room, kept }: { readonly now: number; readonly room: number; readonly kept: number }
 ) => {
   const isActive = run.to === tail && now - writtenAt < keptMs
-  const last = Math.min(run.from + room, isActive ? run.to - keptBytes : run.to)
+  const last = Math.min(run.from + room, isActive ? run.to - kept : run.to)
   if (data === undefined || last <= run.from) return run.from
   const end = data.endWithin(run.from, last - run.from)
   return end > last ? run.from : end
