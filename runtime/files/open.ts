@@ -86,7 +86,7 @@ export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, S
     return data(writer, reader, meters)
   })
 
-/** With less a write could wait for ever: a block that fills takes room twice, and a stage has to hold what is over too. */
+/** With less a write could wait for ever: a block that grows takes room twice, and a stage holds what is over too. */
 const bufferBytesMin = 8 * 1024 * 1024
 const stageBytesMin = 16 * 1024 * 1024
 
