@@ -67,6 +67,12 @@ const bankOp = (prng: Prng): Op => {
   return make("ask", "Balance", {})
 }
 
+/** Many who ask one actor what it holds while one changes it: whoever answers without being its owner is found out. */
+const watchOp = (prng: Prng): Op =>
+  prng.chance(0.3)
+    ? { kind: "bank", id: "b0", verb: "do", name: "Deposit", fields: { amount: 1 } }
+    : { kind: "bank", id: "b0", verb: "ask", name: "Balance", fields: {} }
+
 const accountOp = (prng: Prng): Op => {
   const make = (verb: "do" | "ask", name: string, fields: object): Op => ({
     kind: "account",
@@ -87,9 +93,11 @@ export const planOf = (seed: number, fence = true): Plan => {
   const prng = new Prng(seed).fork("plan")
   const nodes = prng.between(2, 3)
   const isEager = prng.chance(0.6)
+  const isWatched = prng.chance(0.25)
+  const op = (): Op => (isWatched ? watchOp(prng) : prng.chance(0.85) ? bankOp(prng) : accountOp(prng))
   const steps = (): ReadonlyArray<Step> =>
-    Array.from({ length: prng.between(5, 25) }, () => ({
-      op: prng.chance(0.85) ? bankOp(prng) : accountOp(prng),
+    Array.from({ length: isWatched ? prng.between(20, 60) : prng.between(5, 25) }, () => ({
+      op: op(),
       pauseMs: prng.chance(0.5) ? 0 : prng.below(60),
       repeat: prng.chance(0.1)
     }))
@@ -110,7 +118,7 @@ export const planOf = (seed: number, fence = true): Plan => {
     faults: Object.fromEntries(
       services.map((service) => [service, calmWeather ? calm : faultsOf(prng)])
     ) as unknown as Plan["faults"],
-    clients: Array.from({ length: prng.between(1, 4) }, steps),
+    clients: Array.from({ length: isWatched ? 4 : prng.between(1, 4) }, steps),
     crashes: Array.from({ length: prng.below(4) }, () => ({
       step: prng.between(50, 3_000),
       node: prng.below(nodes),
