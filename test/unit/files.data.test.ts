@@ -124,8 +124,7 @@ describe("a file's bytes", () => {
     const { data } = await open(on)
     const bytes = noise(9 * mib + 5)
     for (let at = 0; at < bytes.length; at += mib) await write(data, at, bytes.subarray(at, at + mib))
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    expect(on.keys.size).toBe(2)
+    await expect.poll(() => on.keys.size).toBe(2)
     expect((await read(data, 0, bytes.length)).equals(bytes)).toBe(true)
     await run(data.flush(2))
     expect([...on.keys].map((key) => key.split("/").at(-1))).toEqual(["1_0_4194304", "1_1_4194304", `1_2_${mib + 5}`])
@@ -242,7 +241,7 @@ describe("flush", () => {
     await write(data, 0, "kept")
     await expect(run(data.flush(2))).rejects.toMatchObject({ errno: "EIO", why: expect.stringContaining("it is away") })
     on.fault.put = undefined
-    await expect.poll(() => on.space.applied.length, { timeout: 2000 }).toBe(1)
+    await expect.poll(() => on.space.applied.length, { timeout: 8_000 }).toBe(1)
     await run(data.flush(2))
   })
 
@@ -367,8 +366,8 @@ describe("memory", () => {
         done = index + 1
       }
     })()
-    await new Promise((resolve) => setTimeout(resolve, 300))
-    expect(done).toBeGreaterThanOrEqual(20)
+    await expect.poll(() => done, { timeout: 8_000 }).toBeGreaterThanOrEqual(20)
+    await new Promise((resolve) => setTimeout(resolve, 50))
     expect(done).toBeLessThanOrEqual(24)
     expect((await read(data, 0, 20 * mib)).equals(bytes.subarray(0, 20 * mib))).toBe(true)
     on.fault.put = undefined
@@ -595,7 +594,7 @@ describe("blocks", () => {
   it("that are away are waited for, and given up in time", async () => {
     const on = await written()
     on.fault.get = "down"
-    const { data } = await open(on, { readMs: 400 })
+    const { data } = await open(on, { readMs: 8_000 })
     const reading = read(data, 0, 10)
     await new Promise((resolve) => setTimeout(resolve, 50))
     on.fault.get = undefined
