@@ -1,6 +1,7 @@
 /** The main thread's half: requests become fibres, their ends become replies, and an interrupt ends a fibre. */
 import { Cause, type Context, Effect, Exit, type Fiber } from "effect"
 import type { Answer, AsyncFiles, Errno, Request } from "../../runtime/ports/mount.ts"
+import { isDying } from "./caller.ts"
 import type { Handed } from "./channel.ts"
 import { errnos } from "./errno.ts"
 import { Reply } from "./reply.ts"
@@ -8,17 +9,25 @@ import { Reply } from "./reply.ts"
 /** Gets what the file system did wrong; the kernel has been told EIO. */
 export type Defect = (op: string, cause: Cause.Cause<unknown>) => void
 
+interface UnderWay {
+  readonly request: Request
+  readonly fiber: Fiber.Fiber<Answer, Errno>
+}
+
 type Handler = (request: Request, later: unknown) => Effect.Effect<Answer, Errno>
 
 /** A large write's buffer, which goes back to the thread that reads into it; small writes have none to give back. */
 const bufferOf = (request: Request): ArrayBuffer | undefined =>
   request.op === "write" && request.data.byteOffset > 0 ? (request.data.buffer as ArrayBuffer) : undefined
 
+/** How soon a caller that was killed comes free of a request that takes long. */
+const dyingLookMs = 200
+
 export class Answering {
   private readonly handlers: Readonly<Record<string, Handler | undefined>>
   private readonly reply: Reply
   private readonly run: (effect: Effect.Effect<Answer, Errno>) => Fiber.Fiber<Answer, Errno>
-  private readonly fibers = new Map<number, Fiber.Fiber<Answer, Errno>>()
+  private readonly fibers = new Map<number, UnderWay>()
   private readonly giveBack: (buffer: ArrayBuffer) => void
   private readonly defect: Defect
   private abandoned = false
@@ -50,7 +59,7 @@ export class Answering {
     const fiber = this.run(Effect.suspend(() => handler(request, handed.later)))
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.finish(handed, exit)
-    this.fibers.set(request.id, fiber)
+    this.fibers.set(request.id, { request, fiber })
     fiber.addObserver((end) => {
       this.fibers.delete(request.id)
       if (!this.abandoned) this.finish(handed, end)
@@ -58,15 +67,21 @@ export class Answering {
     })
   }
 
-  /** The caller gave up. A request that has been answered meanwhile is not known any more, which is as good. */
+  /**
+   * A signal came for the caller. It ends the wait for a lock; other calls end by no signal, as on a local disk, but by
+   * the caller's death, which may come later. A request that has been answered meanwhile is not known any more.
+   */
   interrupt(id: number): void {
-    this.fibers.get(id)?.interruptUnsafe()
+    const found = this.fibers.get(id)
+    if (found === undefined) return
+    if (found.request.op === "setlk" || isDying(found.request.pid)) found.fiber.interruptUnsafe()
+    else setTimeout(() => this.interrupt(id), dyingLookMs).unref()
   }
 
   /** Ends what is under way without an answer: the kernel sends it again to whoever takes the device. */
   abandon(): void {
     this.abandoned = true
-    for (const fiber of this.fibers.values()) fiber.interruptUnsafe()
+    for (const { fiber } of this.fibers.values()) fiber.interruptUnsafe()
   }
 
   private finish({ high, low, opcode, request }: Handed, exit: Exit.Exit<Answer, Errno>): void {

@@ -289,7 +289,10 @@ export interface SyncModule {
   readonly open: (data: unknown, host: SyncHost) => SyncFiles
 }
 
-/** What answers in its own time. It is interrupted when the caller gave up: then the kernel is told EINTR. */
+/**
+ * What answers in its own time. It is interrupted, and the kernel told EINTR, when the caller is dying or has a signal
+ * while it waits for a lock.
+ */
 export type AsyncFiles = {
   readonly [Op in Operation]?: (request: Request<Op>, later: unknown) => Effect.Effect<Answers[Op], Errno>
 } & {

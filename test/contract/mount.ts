@@ -94,6 +94,7 @@ export const mountContract = (name: string, start: () => Promise<Mounted>, witho
     contents(at)
     mapped(at)
     locks(at)
+    signals(at)
     if (without.renameFlags === undefined) renameFlags(at)
     if (without.invalidation === undefined) invalidation(() => mount)
   })
@@ -430,6 +431,24 @@ print(got[0]==fcntl.F_WRLCK,got[2],got[3],got[4])`
     expect(python(script, at("l"))).toBe(`True 20 10 ${first.pid}`)
     first.stdin.end()
     await once(first, "exit")
+  })
+}
+
+const signals = (at: At): void => {
+  it("lets no signal into calls that signals do not end on a local disk", () => {
+    const script = `import os,sys,signal
+d=sys.argv[1]; hits=0; wrong=0
+def hit(*_):
+  global hits; hits+=1
+signal.signal(signal.SIGALRM,hit); signal.siginterrupt(signal.SIGALRM,True)
+signal.setitimer(signal.ITIMER_REAL,0.0003,0.0003)
+for i in range(3000):
+  try: os.mkdir(d+"/x"); os.rename(d+"/x",d+"/y"); os.rmdir(d+"/y")
+  except InterruptedError: wrong+=1
+  except OSError: pass
+signal.setitimer(signal.ITIMER_REAL,0)
+print(hits>0, wrong)`
+    expect(python(script, at())).toBe("True 0")
   })
 }
 

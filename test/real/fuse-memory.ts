@@ -315,6 +315,15 @@ export const open = (data: unknown, _host: SyncHost): SyncFiles => {
 
 type Plain = (request: Request, out: Uint8Array) => Answers[Operation] | Errno
 
+/** An extended attribute that is never answered: for tests of callers that wait in vain. */
+export const neverAnswered = "user.never"
+
+const answersLate = (files: AsyncFiles): AsyncFiles => ({
+  ...files,
+  getxattr: (request, later) =>
+    request.name === neverAnswered ? Effect.never : (files.getxattr?.(request, later) ?? Effect.fail("ENOSYS"))
+})
+
 /** The part on the main thread: the locks, and everything else when it has the tree. */
 export const main = (settings: Settings): { readonly files: AsyncFiles; readonly behind: (what: Behind) => void } => {
   const tree = new Tree()
@@ -337,7 +346,7 @@ export const main = (settings: Settings): { readonly files: AsyncFiles; readonly
   return {
     behind: (what) => behind(tree, what),
     files: {
-      ...(settings.where === "main" && (Object.fromEntries(deferred) as AsyncFiles)),
+      ...(settings.where === "main" && answersLate(Object.fromEntries(deferred) as AsyncFiles)),
       getlk: (request) => Effect.sync(() => locks.conflict(request.node, request)),
       setlk: (request) => locks.set(request.node, request, request.wait),
       flush: ({ node, owner }) => released(node, owner, false),

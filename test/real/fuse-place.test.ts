@@ -84,7 +84,8 @@ describe.skipIf(leftOut("the places of mounts"))("the place of a mount", () => {
   it("may be a user's own, in a name space of mounts", () => {
     const place = join(base, "m")
     mkdirSync(place)
-    const script = `${process.execPath} ${new URL("./fuse-mount.ts", import.meta.url).pathname} ${place} > ${base}/said &
+    const program = new URL("./fuse-mount.ts", import.meta.url).pathname
+    const script = `${process.execPath} ${program} ${place} > ${base}/said &
       until grep -q ready ${base}/said; do sleep 0.05; done
       echo text > ${place}/a && cat ${place}/a && kill $! && wait $!; grep -c ${place} /proc/self/mountinfo`
     const { stdout } = spawnSync("unshare", ["-Urm", "sh", "-c", script], { encoding: "utf8", timeout: 20_000 })
