@@ -1,4 +1,5 @@
 /** `artifacts mount` and `artifacts unmount`: a workspace as a directory of this host. */
+import { resolve } from "node:path"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { readGlobals } from "./globals.ts"
@@ -72,9 +73,10 @@ export const mount = Command.make(
     const wanted = {
       globals,
       workspace: given.workspace,
-      directory: given.directory,
+      // Another process serves the mount, and its working directory is not this one's.
+      directory: resolve(given.directory),
       readOnly: given.readOnly,
-      cache: Option.getOrUndefined(given.cache),
+      cache: Option.getOrUndefined(Option.map(given.cache, (path) => resolve(path))),
       cacheBytes: bytesOf(given.cacheSize),
       bufferBytes: bytesOf(given.bufferSize),
       memoryBytes: bytesOf(given.memorySize),
@@ -100,7 +102,7 @@ export const unmount = Command.make(
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
     const { endMount } = yield* Effect.promise(() => import("../node/mounting.ts"))
-    const record = yield* endMount(given.directory, given.force)
+    const record = yield* endMount(resolve(given.directory), given.force)
     yield* write(globals.json ? asJson(record) : `${record.directory} is unmounted, and all that was written is kept`)
   })
 ).pipe(Command.withDescription("End a mount, after all that was written is stored"))
