@@ -38,4 +38,9 @@ export class Buffers {
     this.used -= bytes.length
     if (bytes.length === blockBytesMax && this.kept.length < keptBlocksMax) this.kept.push(bytes)
   }
+
+  /** Nobody writes: what was kept for the next blocks goes back to the host. */
+  rest(): void {
+    this.kept.length = 0
+  }
 }

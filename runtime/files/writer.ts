@@ -388,5 +388,6 @@ export class Writer {
       for (const file of this.files.values()) this.freeze(file, isDue)
     }
     this.ticking = false
+    this.buffers.rest()
   })
 }
