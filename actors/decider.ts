@@ -54,7 +54,7 @@ export interface Decider<State, P extends AnyProtocol> {
   readonly followed?: true
   /** When this state wants a `Tick`, in milliseconds since the epoch. */
   readonly due?: (state: State) => number | undefined
-  /** Whether the events in this JSON may oblige anybody: where it says no, they are not read for it after a takeover. */
+  /** Whether the events in this JSON may oblige anybody: where it says no, a takeover does not read them for it. */
   readonly mayOblige?: (events: string) => boolean
   /** What an event of this actor obliges others to do. */
   readonly oblige?: (event: EventOf<P>, id: string) => ReadonlyArray<Obligation>

@@ -4,6 +4,7 @@ import type { EventOf } from "../../messages/protocol.ts"
 import { partitionKind } from "../../messages/stream.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
 import type { Heard } from "../actor/owner.ts"
+import { hand } from "./guard.ts"
 
 /** What a commit has changed about one stream. */
 export interface News {
@@ -124,9 +125,9 @@ export class Live {
 
   private tell(news: News): void {
     if (news.end < 0 && !news.closed && !news.over && !news.created) return
-    for (const listener of this.watching) listener(news)
+    for (const listener of this.watching) hand(listener, news)
     const listeners = this.waiting.get(news.key)
     // Whoever hears may go, or come, meanwhile.
-    if (listeners !== undefined) for (const listener of [...listeners]) listener(news)
+    if (listeners !== undefined) for (const listener of [...listeners]) hand(listener, news)
   }
 }

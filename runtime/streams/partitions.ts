@@ -9,6 +9,7 @@ import type { Cell } from "../actor/cell.ts"
 import type { Delivery } from "../actor/delivery.ts"
 import type { Serving } from "../actor/owner.ts"
 import type { Client, Unanswered } from "../client.ts"
+import { hand } from "./guard.ts"
 import type { Replicas } from "./replicas.ts"
 
 export type Command = CommandOf<StreamPartition>
@@ -131,7 +132,7 @@ export class Partitions {
         const answer = JSON.parse(text) as Answered
         // The shard is moving, or has much to do: the client is patient, and the id is the same.
         if ("failed" in answer && isRetryable(answer.failed)) this.sendAway(sending, done)
-        else done(answer)
+        else hand(done, answer)
       }
     }
     serving.offer(delivery)
@@ -153,7 +154,7 @@ export class Partitions {
   settled({ cell, serving }: Here, done: (isCommitted: boolean) => void): void {
     const { batch } = cell
     if (batch === undefined) return done(serving.mayAnswer())
-    const delivery = { answer: (text: string) => done(text === settledText) }
+    const delivery = { answer: (text: string) => hand(done, text === settledText) }
     batch.release(delivery as Delivery, settledText)
   }
 }

@@ -1,4 +1,4 @@
-/** `artifacts stream` as it is typed: through pipes, from its administrator's own host and with a key from elsewhere. */
+/** `artifacts stream` as it is typed: through pipes, on its administrator's own host and with a key from elsewhere. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http"
 import { streamAppendBytesMax } from "../../../messages/limits.ts"
 import { keyOfPath, parseOffset } from "../../../messages/stream.ts"
 import type { Payload, Producer } from "../../../messages/stream-partition.ts"
+import { hand } from "../../streams/guard.ts"
 
 export class BadRequest {
   readonly why: string
@@ -115,7 +116,7 @@ export const readAll = (
   }
   request.on("data", heard)
   request.once("end", () => {
-    if (size <= bytesMax) done(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts))
+    if (size <= bytesMax) hand(done, parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts))
   })
 }
 
