@@ -6,6 +6,7 @@ import type { StreamInfo } from "../../../messages/stream-partition.ts"
 import { refuse, refuseOutcome, reply, sayJson } from "./reply.ts"
 import { wholeNumber } from "./request.ts"
 import type { Asked, Surface } from "./surface.ts"
+import { wildcard } from "./wildcard.ts"
 
 export const bucket = (surface: Surface, asked: Asked, name: string): void => {
   const { exchange } = asked
@@ -15,6 +16,7 @@ export const bucket = (surface: Surface, asked: Asked, name: string): void => {
   if (method === "PUT") return reply(exchange, 201)
   if (method !== "GET" && method !== "HEAD") return refuse(exchange, 405, "a bucket knows GET, HEAD and PUT")
   const { searchParams } = exchange.url
+  if (method === "GET" && searchParams.has("live")) return wildcard(surface, asked, name)
   const limitText = searchParams.get("limit")
   const limit = limitText === null ? 100 : wholeNumber(limitText)
   if (limit === undefined || limit < 1 || limit > streamPageMax)
