@@ -12,8 +12,8 @@ import { mounted } from "./place.ts"
 import { write } from "./reply.ts"
 import type { Device } from "./serving.ts"
 
-/** A child that lived as long was well, and the next one starts without a pause. */
-const wellMsUsual = 5000
+/** A child that answered and lived as long was well: what ended it was not the request that it is sent again. */
+const wellMsUsual = 1000
 /** The second child that dies young may be bad luck; from the third on the next one starts later and later. */
 const youngUsual = 2
 const pauseFirstMs = 50
@@ -31,6 +31,7 @@ export interface Held {
   readonly env?: Readonly<Record<string, string>>
   /** Another child is kept ready, which costs its memory and spares its start. */
   readonly spare: boolean
+  /** How long a child that answers must live for its death not to count among those that lead to giving up. */
   readonly wellMs?: number
   /** Hears what the serving child sends. */
   readonly heard?: (message: unknown) => void
@@ -76,6 +77,7 @@ const lives = Effect.fnUntraced(function* (held: Held, device: Device, state: St
     state.spare = undefined
     state.serving = child
     state.children++
+    const answeredBefore = state.answered
     const { ageMs, how } = yield* child.serve(held.heard, () => {
       state.answered++
       answers()
@@ -86,7 +88,8 @@ const lives = Effect.fnUntraced(function* (held: Held, device: Device, state: St
     if (!resends) return false
     // Before the next child reads anything: what that has read would be sent again too.
     write(() => writeSync(device.fd, resend()))
-    young = ageMs >= (held.wellMs ?? wellMsUsual) ? 0 : young + 1
+    const well = state.answered > answeredBefore && ageMs >= (held.wellMs ?? wellMsUsual)
+    young = well ? 0 : young + 1
     if (young >= youngMax) return yield* givenUp(held.place, how)
     yield* pause(young)
   }
@@ -98,15 +101,19 @@ const lives = Effect.fnUntraced(function* (held: Held, device: Device, state: St
 const mounts = Effect.fnUntraced(function* (held: Held, first: Device, state: State, answers: () => void) {
   if (yield* lives(held, first, state, answers)) return
   yield* release(held.place)
-  for (;;) {
+  for (let silent = 0; silent < youngMax; ) {
     // A spare one was started with the device of before.
     state.spare?.kill()
     state.spare = undefined
+    const answeredBefore = state.answered
     const gone = yield* Effect.scoped(
       Effect.flatMap(connect(held.place, held.options), (device) => lives(held, device, state, answers))
     )
     if (gone) return
+    silent = state.answered > answeredBefore ? 0 : silent + 1
+    yield* pause(silent)
   }
+  return yield* givenUp(held.place, "no answer")
 })
 
 const end = Effect.fnUntraced(function* (held: Held, state: State) {
