@@ -82,7 +82,8 @@ export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, S
       aheadBytesMax: Math.floor(options.memoryBytes / 2),
       fork
     })
-    if (stage !== undefined) yield* recover({ writer, stage, meters, session: options.session })
+    if (stage !== undefined)
+      yield* recover({ writer, stage, meters, session: options.session, resumed: options.resumed })
     return data(writer, reader, meters)
   })
 

@@ -19,6 +19,8 @@ export interface DataOptions {
    * may not be laid over what others have written since.
    */
   readonly session: string
+  /** A process of this session was here before: a stage without any trace of it was lost. */
+  readonly resumed: boolean
   /** Blocks in memory, read or just written. */
   readonly memoryBytes: number
   /** Blocks on disk, where there is a directory for them; and how much of the disk is left free, as a share of it. */
@@ -44,6 +46,7 @@ const mib = 1024 * 1024
 
 export const dataDefaults = {
   session: "",
+  resumed: false,
   bufferBytes: 300 * mib,
   stageBytes: 4 * 1024 * mib,
   // Enough to fill a gigabit at 100 ms a put, and few enough for a small host's sockets.

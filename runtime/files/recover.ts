@@ -57,6 +57,7 @@ export interface Recovery {
   readonly stage: Stage
   readonly meters: Meters
   readonly session: string
+  readonly resumed: boolean
 }
 
 /** What a session that is over had not flushed is dropped, as a host that crashed drops what it had not written. */
@@ -73,7 +74,7 @@ const dropStale = (found: Map<number, Found>, session: string) => {
 }
 
 /** Everything that was accepted is on its way again when this returns; what is damaged is said by the next flush. */
-export const recover = Effect.fnUntraced(function* ({ meters, session, stage, writer }: Recovery) {
+export const recover = Effect.fnUntraced(function* ({ meters, resumed, session, stage, writer }: Recovery) {
   const found = new Map<number, Found>()
   let last = 0
   const damaged: ReadonlyArray<unknown> = yield* stage.recover(({ record, segment }) => {
@@ -81,6 +82,10 @@ export const recover = Effect.fnUntraced(function* ({ meters, session, stage, wr
     gather(found, segment, record)
   })
   writer.skipRuns(last)
+  if (resumed && stage.isEmpty) {
+    yield* Effect.logError("the stage is gone: what a process before this one had accepted is lost")
+    writer.suspect = { errno: "EIO", why: "the stage is gone, and with it what was accepted and not flushed" }
+  }
   const stale = dropStale(found, session)
   if (stale.files.length > 0) {
     meters.lostFiles += stale.files.length
@@ -97,5 +102,6 @@ export const recover = Effect.fnUntraced(function* ({ meters, session, stage, wr
     const about = { runs: live.length, bytes: meters.recoveredBytes, damaged: damaged.length }
     yield* Effect.logInfo("writes of a process that ended are taken over", about)
   }
+  stage.mark()
   for (const file of writer.files.values()) writer.resume(file)
 })

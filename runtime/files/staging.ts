@@ -52,6 +52,10 @@ export class Stage {
     this.meters = meters
   }
 
+  get isEmpty(): boolean {
+    return this.live.length === 0
+  }
+
   hasRoom(bytes: number): boolean {
     const fits = () => this.meters.stagedBytes + bytes + headBytes + reserveBytes <= this.bytesMax
     if (fits()) return true
@@ -121,6 +125,14 @@ export class Stage {
     this.sweep()
   }
 
+  /** From now on there is a segment at any time: a successor that finds none knows that somebody took them away. */
+  mark(): void {
+    const record: OverRecord = { kind: "over", runs: [] }
+    this.append(jsonRecord(record), [])
+    this.isMarked = true
+  }
+  private isMarked = false
+
   private sweep(evenCurrent = false): void {
     for (let first = this.live[0]; first !== undefined && first.runs.size === 0; first = this.live[0]) {
       // The one that is being filled goes when it has grown, so that an idle stage is small.
@@ -130,6 +142,7 @@ export class Stage {
       this.meters.stagedBytes -= first.size
       this.live.shift()
     }
+    if (this.isMarked && this.live.length === 0) this.mark()
   }
 
   read(extent: Extent): Effect.Effect<Uint8Array, ScratchFailed> {

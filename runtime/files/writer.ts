@@ -48,6 +48,9 @@ export class Writer {
   private waiters: Array<Waiter> = []
   private nextRun = 1
   private ticking = false
+  /** Accepted bytes of any file may be lost: each says so at its next flush, once. */
+  suspect: Trouble | undefined
+  private readonly told = new Set<number>()
   /** It is being written to: the first part of a write can be committed before the second part is taken. */
   private taking: DirtyFile | undefined
 
@@ -307,6 +310,10 @@ export class Writer {
 
   readonly flush = (ino: number): Effect.Effect<void, DataFailed> =>
     Effect.suspend(() => {
+      if (this.suspect !== undefined && !this.told.has(ino)) {
+        this.told.add(ino)
+        this.fail(ino, this.suspect.errno, this.suspect.why)
+      }
       const file = this.files.get(ino)
       if (file === undefined) return Effect.void
       this.freeze(file, () => true)

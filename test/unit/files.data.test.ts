@@ -446,6 +446,25 @@ describe("the stage", () => {
     expect((await open(on, { session: "one" })).data.meters.recoveredBytes).toBe(0)
   })
 
+  it("that was taken away is missed by the next process of its session: each file says so once", async () => {
+    const on = ground()
+    const one = await open(on, { session: "one" })
+    await write(one.data, 0, "flushed")
+    await run(one.data.flush(2))
+    await one.kill()
+    const two = await open(on, { session: "one", resumed: true })
+    await run(two.data.flush(2))
+    await write(two.data, 0, "lost")
+    await two.kill()
+    on.tape.kept.clear()
+    const three = await open(on, { session: "one", resumed: true })
+    await write(three.data, 7, " again")
+    await expect(run(three.data.flush(2))).rejects.toMatchObject({ errno: "EIO" })
+    await run(three.data.flush(2))
+    await expect(run(three.data.flush(3))).rejects.toMatchObject({ errno: "EIO" })
+    expect(await text(three.data)).toBe("flushed again")
+  })
+
   it("goes on behind half a record, which was never accepted", async () => {
     const on = ground()
     const one = await open(on)
