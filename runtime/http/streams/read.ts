@@ -4,6 +4,7 @@ import type { StreamInfo } from "../../../messages/stream-partition.ts"
 import { isSheet, open } from "../../streams/open.ts"
 import { longPoll } from "./longpoll.ts"
 import { head, refuse, refuseOutcome } from "./reply.ts"
+import { header } from "./request.ts"
 import { type Place, refuseOpened, sendSheet, touch, whenCommitted } from "./sheet.ts"
 import { sse } from "./sse.ts"
 import type { Asked, Handler, Surface } from "./surface.ts"
@@ -28,6 +29,20 @@ export const get: Handler = (surface, asked) => {
   const { searchParams } = exchange.url
   const place = placeOf(searchParams)
   if (typeof place === "string") return refuse(exchange, 400, place)
+  const least = header(exchange.request, "stream-min-offset")
+  if (least === undefined) return getFrom(surface, asked, place)
+  const min = parseOffset(least)
+  if (min === undefined) return refuse(exchange, 400, `Stream-Min-Offset ${least} is no offset`)
+  // Every read is exact: a stream that does not reach so far here does not reach so far anywhere.
+  open(surface.partitions, asked.key, { from: nowPlace.from }, (opened) => {
+    if (!isSheet(opened) || opened.tail >= min) return getFrom(surface, asked, place)
+    refuse(exchange, 412, `the tail is ${offsetText(opened.tail)}`, { "stream-next-offset": offsetText(opened.tail) })
+  })
+}
+
+const getFrom = (surface: Surface, asked: Asked, place: Place): void => {
+  const { exchange } = asked
+  const { searchParams } = exchange.url
   const live = searchParams.get("live")
   if (live === null) return catchUp(surface, asked, place)
   if (!searchParams.has("offset")) return refuse(exchange, 400, "live needs an offset")
