@@ -301,6 +301,23 @@ describe("order", () => {
     expect(await text(data)).toBe("01ab4")
   })
 
+  it("nothing is committed while a change is under way, and all of it after", async () => {
+    const on = ground()
+    const { data } = await open(on)
+    await write(data, 0, "0123456789")
+    const change = Effect.gen(function* () {
+      yield* data.write({ ino: 2, offset: 8, data: Buffer.from("XY"), who })
+      yield* Effect.forkDetach(data.flush(2))
+      yield* Effect.sleep(50)
+      expect(on.space.applied.length).toBe(1)
+      on.space.truncate(2, 3)
+    })
+    await run(data.ordered(2, change))
+    await run(data.flush(2))
+    expect(on.space.applied.length).toBe(2)
+    expect(await text(data)).toBe("012\0\0\0\0\0XY")
+  })
+
   it("what is discarded is not stored", async () => {
     const on = ground()
     const { data } = await open(on)
