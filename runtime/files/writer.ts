@@ -7,6 +7,7 @@ import { type CommitHost, Committer } from "./commit.ts"
 import { DataFailed, type Meters, type Writing } from "./data.ts"
 import { DirtyFile, openRunsMax, type Placed, runsMax, type Trouble } from "./file.ts"
 import { pack } from "./pack.ts"
+import { WriterQueue } from "./queue.ts"
 import type { DirtyBlock, Run, Slice } from "./slice.ts"
 import type { Stage } from "./staging.ts"
 import { Uploader, type UploadHost } from "./upload.ts"
@@ -15,8 +16,6 @@ import { Uploader, type UploadHost } from "./upload.ts"
 const runMsMax = 5_000
 const idleMs = 1_000
 const tickMs = 500
-/** A writer that waits looks for room again after this, whether it was called or not. */
-const waitMsMax = 1_000
 
 export interface WriterHost {
   readonly upload: Omit<UploadHost, "stored" | "troubled" | "lost" | "roomMade">
@@ -30,11 +29,6 @@ export interface WriterHost {
 /** More than this is taken piece by piece: it has to fit into the buffers and onto the stage at once. */
 const writeBytesMax = blockBytesMax
 
-interface Waiter {
-  /** Whether it has found room and need not wait any more. */
-  readonly look: () => boolean
-}
-
 const timeOf = (ms: number): Time => [Math.floor(ms / 1000), Math.floor((ms % 1000) * 1_000_000)]
 
 export class Writer {
@@ -45,7 +39,7 @@ export class Writer {
   private readonly buffers: Buffers
   private readonly meters: Meters
   private readonly committer: Committer
-  private waiters: Array<Waiter> = []
+  private readonly queue = new WriterQueue()
   private nextRun = 1
   private ticking = false
   /** Accepted bytes of any file may be lost: each says so at its next flush, once. */
@@ -65,7 +59,7 @@ export class Writer {
       stored: (slice) => this.committer.pump(slice.file),
       troubled: (slice, trouble, refused) => this.troubled(slice.file, trouble, refused ? slice : undefined),
       lost: (slice, trouble) => this.leave(slice.file, [...slice.runs], trouble),
-      roomMade: () => this.look()
+      roomMade: () => this.queue.look()
     })
     this.committer = new Committer({
       ...host.commit,
@@ -94,7 +88,7 @@ export class Writer {
   }
 
   accept(writing: Writing): boolean {
-    return writing.data.length <= writeBytesMax && this.waiters.length === 0 && this.take(writing)
+    return writing.data.length <= writeBytesMax && this.queue.isEmpty && this.take(writing)
   }
 
   /** `through`: past the stage, which takes nothing; the writer is answered when it is committed. */
@@ -228,7 +222,7 @@ export class Writer {
     }
     this.stage?.over(runs.map((run) => run.number))
     this.settle(file)
-    this.look()
+    this.queue.look()
   }
 
   private forget(block: DirtyBlock): void {
@@ -263,15 +257,6 @@ export class Writer {
   }
   private lastTrouble: Trouble | undefined
 
-  /** Writers that wait look again, in their order. What the first one sets off may call this while it is looking. */
-  private look(): void {
-    if (this.looking) return
-    this.looking = true
-    while (this.waiters[0]?.look()) this.waiters.shift()
-    this.looking = false
-  }
-  private looking = false
-
   readonly write = (writing: Writing): Effect.Effect<void, DataFailed> => {
     const { data, offset } = writing
     if (data.length <= writeBytesMax)
@@ -283,29 +268,10 @@ export class Writer {
 
   private waitFor(writing: Writing): Effect.Effect<void, DataFailed> {
     this.meters.waits += 1
-    const waiting = Effect.callback<void, DataFailed>((resume) => {
-      const waiter: Waiter = {
-        look: () => {
-          const isStaged = this.take(writing)
-          if (!isStaged && (this.stage?.broken === undefined || !this.take(writing, true))) return false
-          resume(isStaged ? Effect.void : this.flush(writing.ino))
-          return true
-        }
-      }
-      this.waiters.push(waiter)
-      this.look()
-      return Effect.sync(() => {
-        this.waiters = this.waiters.filter((one) => one !== waiter)
-        this.look()
-      })
+    return this.queue.wait(() => {
+      if (this.take(writing)) return Effect.void
+      return this.stage?.broken !== undefined && this.take(writing, true) ? this.flush(writing.ino) : undefined
     })
-    const again = Effect.forever(
-      Effect.delay(
-        Effect.sync(() => this.look()),
-        waitMsMax
-      )
-    )
-    return Effect.raceFirst(waiting, again)
   }
 
   readonly flush = (ino: number): Effect.Effect<void, DataFailed> =>
