@@ -59,6 +59,7 @@ export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, S
         buffers: new Buffers(),
         stage,
         meters,
+        now,
         fork,
         keep: (block, bytes) => {
           // A full block is one of many: the kernel has its pages, and it would drive out what is read again and again.

@@ -15,6 +15,8 @@ const firstPauseMs = 100
 /** A store that comes back is noticed within this. */
 const pauseMsMax = 5_000
 
+/** A store that has taken nothing for so long is away for now. */
+const silentMsMax = 1_000
 const smallBytesMax = 1024 * 1024
 
 export interface UploadHost {
@@ -25,6 +27,7 @@ export interface UploadHost {
   readonly stage: Stage | undefined
   readonly meters: Meters
   readonly uploadsMax: number
+  readonly now: () => number
   /** Runs it as long as the mount lives. */
   readonly fork: (work: Effect.Effect<void>) => void
   /** Stored blocks may be kept for readers; `bytes` are copied if so. */
@@ -61,6 +64,7 @@ export class Uploader {
   /** Blocks that failed, until they are tried again. */
   private readonly resting = new Set<DirtyBlock>()
   private active = 0
+  private progressedMs = 0
 
   constructor(host: UploadHost) {
     this.host = host
@@ -80,6 +84,7 @@ export class Uploader {
       this.wasSmall = block.used <= smallBytesMax
       if (block.state !== "sealed") continue
       this.active += 1
+      if (this.active === 1) this.progressedMs = this.host.now()
       block.state = "storing"
       this.host.fork(
         Effect.ensuring(
@@ -91,6 +96,16 @@ export class Uploader {
         )
       )
     }
+  }
+
+  /** The store takes nothing: it says so, or it says nothing. A slow one is no reason to write everything twice. */
+  get isStuck(): boolean {
+    return this.resting.size > 0 || this.host.now() - this.progressedMs >= silentMsMax
+  }
+
+  /** Nothing is on its way that would make room. */
+  get isIdle(): boolean {
+    return this.active === 0
   }
 
   /** Gives back memory of what is staged, of the youngest first: they wait for longest. */
@@ -125,19 +140,21 @@ export class Uploader {
   load(block: DirtyBlock): Effect.Effect<Uint8Array, Failure> {
     const { buffers, stage } = this.host
     return Effect.gen(function* () {
-      if (block.bytes === undefined) {
-        const extents = block.extents ?? []
-        const bytes = new Uint8Array(block.used)
-        for (const extent of extents) {
-          if (stage === undefined) throw new Error("a block is on a stage that is not there")
-          bytes.set(yield* Effect.mapError(stage.read(extent), failure), extent.off)
-        }
-        // It came into the store meanwhile, and is read from there.
-        if (block.state === "stored") return bytes
-        block.bytes ??= buffers.grow(undefined, block.used)
-        block.bytes.set(bytes)
+      if (block.bytes !== undefined) return block.bytes.subarray(0, block.used)
+      if (stage === undefined) throw new Error("a block is on a stage that is not there")
+      const bytes = buffers.grow(undefined, block.used)
+      const giveBack = Effect.sync(() => buffers.giveBack(bytes))
+      for (const extent of block.extents ?? []) {
+        const staged = stage.read(extent).pipe(
+          Effect.mapError(failure),
+          Effect.onError(() => giveBack)
+        )
+        bytes.set(yield* staged, extent.off)
       }
-      return block.bytes.subarray(0, block.used)
+      // It came into the store meanwhile, and is read from there; or somebody else has brought it back.
+      if (block.state !== "stored" && block.bytes === undefined) block.bytes = bytes
+      else yield* giveBack
+      return (block.bytes ?? bytes).subarray(0, block.used)
     })
   }
 
@@ -169,6 +186,7 @@ export class Uploader {
       block.pinned -= 1
       if (failed === undefined) {
         isStored = true
+        this.progressedMs = this.host.now()
         break
       }
       meters.uploadFailures += 1

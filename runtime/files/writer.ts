@@ -97,8 +97,11 @@ export class Writer {
     if (data.length === 0) return true
     const file = this.file(ino)
     if (through) this.freeze(file, () => true)
-    if (file.runs.length >= runsMax || !this.makeRoom(data.length, through)) {
+    if (file.runs.length >= runsMax) {
       this.freeze(file, () => true)
+      return false
+    }
+    if (!this.makeRoom(data.length, through)) {
       this.settle(file)
       return false
     }
@@ -179,11 +182,14 @@ export class Writer {
       this.press()
       return false
     }
-    if (over() > 0) this.uploader.spill(over())
     if (over() <= 0) return true
-    // What nobody has flushed yet is all that is left.
+    const { uploader } = this
+    if (uploader.isStuck) uploader.spill(over())
+    if (over() <= 0) return true
+    // What is on its way makes room: a block that fills is not sent half full for that.
+    if (!uploader.isIdle && !uploader.isStuck) return false
     this.press()
-    this.uploader.spill(over())
+    if (uploader.isStuck) uploader.spill(over())
     return over() <= 0
   }
 
