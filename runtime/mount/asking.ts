@@ -28,6 +28,7 @@ export interface Asking {
   readonly view: View
   readonly followed: Pick<Followed, "reached" | "version">
   readonly now: () => Time
+  readonly over?: ((why: string) => void) | undefined
 }
 
 interface Refusal {
@@ -47,6 +48,8 @@ export interface Speaker {
   readonly client: Client
   readonly workspace: string
   readonly session: string
+  /** Told when the session is over. Then nothing is answered any more: a successor is, with a session of its own. */
+  readonly over?: ((why: string) => void) | undefined
 }
 
 /** The reply, or why there is none. */
@@ -62,7 +65,11 @@ export const speak = Effect.fnUntraced(function* (as: Speaker, verb: Verb, name:
     })
     .pipe(Effect.mapError(({ why }) => new CommandUnanswered({ why })))
   if ("ok" in answer) return answer.ok
-  if ("refused" in answer) return yield* refusedOf(answer.refused)
+  if ("refused" in answer) {
+    if (answer.refused._tag !== "SessionOver" || as.over === undefined) return yield* refusedOf(answer.refused)
+    as.over(JSON.stringify(answer.refused))
+    return yield* Effect.never
+  }
   return yield* new CommandUnanswered({ why: JSON.stringify(answer.failed) })
 })
 
@@ -77,8 +84,8 @@ const shown = (asking: Asking, version: number): Effect.Effect<void> =>
         })
       )
 
-const send = ({ client, view }: Asking, verb: Verb, name: string, body: object, id?: string) =>
-  speak({ client, workspace: view.workspace, session: view.session }, verb, name, body, id)
+const send = ({ client, view, over }: Asking, verb: Verb, name: string, body: object, id?: string) =>
+  speak({ client, workspace: view.workspace, session: view.session, over }, verb, name, body, id)
 
 export const errnoOf = (error: CommandFailed): Errno =>
   error._tag === "CommandRefused" ? (error.errno as Errno) : "EIO"

@@ -87,5 +87,9 @@ export const attach = Effect.fnUntraced(function* (client: Client, place: Place)
     }
   })
   yield* Effect.forkScoped(beat)
-  return { over: Deferred.await(ended) }
+  return {
+    over: Deferred.await(ended),
+    /** Somebody else heard of it first. */
+    end: (why: string): void => void Deferred.doneUnsafe(ended, Effect.succeed(why))
+  }
 })

@@ -31,6 +31,8 @@ export interface SidecarOptions {
   readonly attrMs?: number
   /** A process before this one served the same mount. */
   readonly resumed: boolean
+  /** Inodes of which a process before this one had accepted what can never be committed. */
+  readonly lost: ReadonlyArray<number>
   /** What `.config` tells besides. */
   readonly shown: Readonly<Record<string, unknown>>
 }
@@ -97,13 +99,15 @@ export const sidecar: <E>(
   const { place, shards } = options
   const clock = yield* Clock.Clock
   const startedAt = clock.currentTimeMillisUnsafe()
-  const { over } = yield* attach(client, place)
+  const { over, end } = yield* attach(client, place)
   const view = new View(place.workspace, place.session)
   const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
   const followed = yield* follow(bus, client, target, view)
-  const asking: Asking = { client, view, followed, now: yield* clockOf }
+  const asking: Asking = { client, view, followed, now: yield* clockOf, over: end }
   const data = yield* dataOf(commandsOf(asking), (committed) => view.committed(committed))
   view.attach(data)
+  view.recover()
+  for (const ino of options.lost) data.fail(ino, "EIO", "the session that it was written in is over")
   const stats = () =>
     statsText({ view, meters: data.meters, lagMs: followed.lagMs(), upMs: clock.currentTimeMillisUnsafe() - startedAt })
   const own = new Own({

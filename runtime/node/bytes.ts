@@ -26,6 +26,9 @@ export interface Bytes {
   readonly sizes: Sizes
 }
 
+/** Where what is accepted and not stored yet survives the process that accepted it. */
+export const stageOf = (cache: string): string => join(cache, "stage")
+
 /** At the end what was written is stored: only then may the scope close. */
 export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
   const { objects, commands, onCommitted, org, workspace, layout, cache, sizes } = bytes
@@ -34,7 +37,7 @@ export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
     objects,
     commands,
     shelf: shelf(join(cache, "blocks")),
-    tape: yield* tape(join(cache, "stage")),
+    tape: yield* tape(stageOf(cache)),
     options: {
       prefix: `${org}/${workspace}`,
       layout,

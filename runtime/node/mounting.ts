@@ -1,5 +1,6 @@
 /** Mounts of this host: begun in this process or in one of their own, listed, and ended. */
 import { spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
 import { closeSync, mkdirSync, openSync, readSync, statSync } from "node:fs"
 import { Context, Effect, Layer, Logger, References } from "effect"
 import { layer as fuse } from "../../adapters/fuse/mount.ts"
@@ -76,6 +77,8 @@ const recordOf = ({ issued }: Ticket, directory: string, cache: string): MountRe
   cache
 })
 
+const begun = () => ({ instance: randomBytes(8).toString("hex"), writeback: false, resumed: false, lost: [] })
+
 /** Mounts, for as long as the scope lasts. What serves it is a process of its own. */
 export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const { globals, workspace, readOnly } = wanted
@@ -86,24 +89,32 @@ export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   makeDirectory(cache)
   const { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther } = wanted
   const sizes = { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther }
-  const start: SidecarStart = { ...sizes, ticket, directory, cache, writeback: false, resumed: false }
-  const held = yield* supervise(start)
+  const start: SidecarStart = { ...sizes, ticket, directory, cache, ...begun() }
+  const held = yield* supervise(start, issue(globals, workspace, readOnly ? "ro" : "rw"))
   const record = recordOf(ticket, directory, cache)
   yield* keepRecord(process.env, record)
   yield* Effect.logInfo("mounted", { workspace: found.name, directory, session: record.session })
   return { record, ended: held.ended }
 })
 
+/** Whoever started this process may have gone on long ago. */
+const tell = (what: Said): void => {
+  if (process.connected) process.send?.(what)
+}
+
+/** What crosses to another process: an error's message is not among what is copied. */
+const plain = ({ code, message, next }: Problem) => ({ code, message, ...(next === undefined ? {} : { next }) })
+
 /** Holds a mount until it ends or this process is told to stop. */
 export const inForeground = (wanted: Wanted) =>
   Effect.gen(function* () {
     const { record, ended } = yield* holdMount(wanted)
-    process.send?.({ ready: true })
+    tell({ ready: true })
     yield* ended
     yield* Effect.logInfo("unmounted", { directory: record.directory })
   }).pipe(
     Effect.scoped,
-    Effect.tapError((problem) => Effect.sync(() => process.send?.({ problem: { ...problem } }))),
+    Effect.tapError((problem) => Effect.sync(() => tell({ problem: plain(problem) }))),
     Effect.provide(Logger.layer([logger(process.stderr.isTTY === true)])),
     Effect.provideService(References.MinimumLogLevel, "Info")
   )
@@ -111,7 +122,10 @@ export const inForeground = (wanted: Wanted) =>
 /** The arguments with which this command was called, once more, for a process that stays. */
 const again = (): ReadonlyArray<string> => [...process.argv.slice(1), "--foreground"]
 
-type Said = { readonly ready?: true; readonly problem?: { readonly code: string; readonly message: string } }
+interface Said {
+  readonly ready?: true
+  readonly problem?: { readonly code: string; readonly message: string; readonly next?: string }
+}
 
 /** Starts a process that serves, and returns when the file system answers. */
 export const inBackground = Effect.fnUntraced(function* (wanted: Wanted) {
@@ -119,7 +133,7 @@ export const inBackground = Effect.fnUntraced(function* (wanted: Wanted) {
   const log = logOf(process.env, directory)
   const began = statSync(log, { throwIfNoEntry: false })?.size ?? 0
   const out = openSync(log, "a", 0o600)
-  const child = spawn(process.execPath, again(), { detached: true, stdio: ["ignore", out, out, "ipc"], cwd: "/" })
+  const child = spawn(process.execPath, again(), { detached: true, stdio: ["ignore", out, out, "ipc"] })
   closeSync(out)
   const said = yield* Effect.callback<Said>((resume) => {
     child.once("message", (message) => resume(Effect.succeed(message as Said)))

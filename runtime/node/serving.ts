@@ -1,11 +1,11 @@
 /** The process that serves a mount which another one holds: `node serving.ts FILE`, with what the mount is in the file. */
 import "effect/schema/SchemaJITCompiler/enable"
-import { readFileSync } from "node:fs"
+import { readFileSync, rmSync } from "node:fs"
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import { Problem } from "../cli/problem.ts"
 import { readText, writeWhole } from "./files.ts"
 import { logger } from "./logs.ts"
-import { type SidecarStart, serve, sessionOver } from "./sidecar.ts"
+import { type Renew, type SidecarStart, serve, sessionOver } from "./sidecar.ts"
 
 const [, , file] = process.argv
 if (file === undefined) throw new Error("usage: node serving.ts FILE")
@@ -14,12 +14,36 @@ const start = JSON.parse(readFileSync(file, "utf8")) as SidecarStart
 /** A terminal's interrupt is for the process that holds the mount: it unmounts, and this one ends with the mount. */
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined)
 
-/** Left behind by who served before: it names the session. */
+/** Left behind by who served this mount before, and by one whose session was over: the files that lost something. */
 const served = `${file}.served`
-const { session } = start.ticket.issued.session
-const resumed = readText(served) === session
+const lostFile = `${file}.lost`
+const resumed = readText(served) === start.instance
+const lost = JSON.parse(readText(lostFile) ?? "[]") as ReadonlyArray<number>
 
-const program = serve({ ...start, resumed }, () => Effect.sync(() => writeWhole(served, session))).pipe(
+/** A holder that cannot begin another session says so by itself; this process is of no more use. */
+const renewMs = 60_000
+
+/** What is under way stays unanswered: the kernel asks the successor. */
+const renew: Renew = (inos) =>
+  Effect.callback<never>(() => {
+    writeWhole(lostFile, JSON.stringify([...new Set([...lost, ...inos])]))
+    // A thread that waits for the kernel would hold up an exit until somebody asks for something.
+    const end = () => process.kill(process.pid, "SIGKILL")
+    process.on("message", (message) => {
+      if ((message as { readonly renewed?: true }).renewed === true) end()
+    })
+    setTimeout(end, renewMs)
+    process.send?.({ renew: true })
+  })
+
+const ready = Effect.sync(() => {
+  writeWhole(served, start.instance)
+  rmSync(lostFile, { force: true })
+})
+
+const program = serve({ ...start, resumed, lost }, () => ready, renew).pipe(
+  // A successor that comes too late for the session of its predecessor begins another one too.
+  Effect.catch((problem) => (resumed && problem.code === sessionOver ? renew([]) : Effect.fail(problem))),
   Effect.provide(Logger.layer([logger(process.stderr.isTTY === true)])),
   Effect.provideService(References.MinimumLogLevel, "Info")
 )
@@ -37,8 +61,7 @@ Effect.runCallback(program, {
     const problem = problemOf(exit.cause)
     process.stderr.write(`artifacts: ${problem.message}\n`)
     // Who served before was well: another try may be too. One that never was ends with its reason.
-    const isOver = problem.code === sessionOver
-    if ((resumed && !isOver) || process.send === undefined) process.exit(1)
+    if (resumed || process.send === undefined) process.exit(1)
     process.send({ problem }, () => process.exit(1))
   }
 })

@@ -18,12 +18,16 @@ import type { Ticket } from "./issue.ts"
 
 export interface SidecarStart extends Sizes {
   readonly ticket: Ticket
+  /** Names this mount among all that were ever made here. */
+  readonly instance: string
   readonly directory: string
   readonly cache: string
   readonly writeback: boolean
   readonly allowOther: boolean
   readonly cacheMs: number | undefined
   readonly resumed: boolean
+  /** Of these files something that was accepted is lost. */
+  readonly lost: ReadonlyArray<number>
 }
 
 /** The operator's store, or the customer's bucket with the credentials of this host. */
@@ -87,6 +91,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         allowOther: start.allowOther,
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
+        lost: start.lost,
         shown: { org: session.org, nats, objects: objects.place, cache, layout: workspace.layout, pid: process.pid }
       }
     ).pipe(
@@ -98,8 +103,11 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
   }
 )
 
+/** Ends this process for a successor with another session. What was pending in these files is lost, and they say so. */
+export type Renew = (lost: ReadonlyArray<number>) => Effect.Effect<never>
+
 /** Serves until the mount or the session ends, or the fibre is interrupted. */
-export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effect<void>) =>
+export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effect<void>, renew: Renew) =>
   Effect.gen(function* () {
     const made = yield* startSidecar(start)
     yield* ready(made)
@@ -108,10 +116,5 @@ export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effe
     yield* Effect.forkScoped(Effect.andThen(made.mounted.ended, Deferred.succeed(ended, undefined)))
     yield* Effect.forkScoped(Effect.flatMap(made.over, (why) => Deferred.succeed(ended, why)))
     const why = yield* Deferred.await(ended)
-    if (why !== undefined)
-      return yield* new Problem({
-        code: sessionOver,
-        message: `the mount's session is over: ${why}`,
-        next: "mount it again; what was written and not flushed before is not kept"
-      })
+    if (why !== undefined) yield* renew([...made.view.pending.keys()])
   }).pipe(Effect.scoped)
