@@ -153,6 +153,14 @@ describe("a file's bytes", () => {
     expect((await read(data, 0, model.length)).equals(model.subarray(0, end))).toBe(true)
   })
 
+  it("that were read do not change when they are written over", async () => {
+    const { data } = await open(ground())
+    await write(data, 0, "before")
+    const pieces = await run(data.read({ ino: 2, offset: 0, length: 6, handle: 1 }))
+    await write(data, 0, "after!")
+    expect(Buffer.concat(pieces).toString()).toBe("before")
+  })
+
   it("lie over one another in the order of the writes", async () => {
     const on = ground()
     const { data } = await open(on)
@@ -205,6 +213,24 @@ describe("appends", () => {
       { believed: 0, offset: 0, length: 6 },
       { believed: 0, offset: 6, length: 8 }
     ])
+  })
+
+  it("lie behind one another where the first of them came to lie, before they are committed too", async () => {
+    const on = ground()
+    const other = await open(on, { unstaged: true })
+    await append(other.data, 0, "other ")
+    await run(other.data.flush(2))
+    const commands = on.space.commands({ ...calm, delayMs: () => 40 })
+    const scope = Scope.makeUnsafe()
+    const data = await run(Scope.provide(openData({ objects: on.objects, commands, options: place }), scope))
+    await append(data, 0, "a")
+    const flushing = run(data.flush(2))
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    await append(data, 1, "b")
+    await flushing
+    expect(data.sizeOf(2, 7)).toBe(8)
+    expect(await text(data)).toBe("other ab")
+    await run(Scope.close(scope, Exit.void))
   })
 
   it("are read where they are believed to be until they are committed", async () => {
