@@ -1,5 +1,6 @@
 /** Streams in simulated worlds: under faults, every tail that a node told is one, and nothing is lost or doubled. */
 import { describe, expect, it } from "vitest"
+import { Replicas } from "../../runtime/streams/replicas.ts"
 import { runStreams, streamPlanOf } from "./streams.ts"
 
 describe("streams in simulated worlds", () => {
@@ -13,5 +14,24 @@ describe("streams in simulated worlds", () => {
     }
     for (const what of ["killed", "sealed", "bus lost", "objects lost", "journal lostAck"])
       expect(reached.get(what) ?? 0, what).toBeGreaterThan(0)
+  })
+
+  it("are not without the fence, so that the checker is known to see", { timeout: 120_000 }, () => {
+    const isSeen = (seed: number): boolean => runStreams(streamPlanOf(seed, false)).faults.length > 0
+    expect(Array.from({ length: 100 }, (_, index) => 100 + index).some(isSeen)).toBe(true)
+  })
+
+  it("are not when a node answers from what it has folded so far, without asking the owner", () => {
+    const { refresh } = Replicas.prototype
+    Replicas.prototype.refresh = function (partition, done) {
+      if (this.state(partition) === undefined) refresh.call(this, partition, done)
+      else done(true)
+    }
+    try {
+      const isSeen = (seed: number): boolean => runStreams(streamPlanOf(seed)).faults.length > 0
+      expect(Array.from({ length: 40 }, (_, index) => 1 + index).some(isSeen)).toBe(true)
+    } finally {
+      Replicas.prototype.refresh = refresh
+    }
   })
 })

@@ -230,8 +230,8 @@ const markOf = (id: string, seq: number): string => `${id}:${seq}${".".repeat(20
 
 const produce = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, key: string, id: string) {
   const ops = ground.ops.get(key) as Array<Op>
-  for (let seq = 0; seq < 14; seq++) {
-    yield* Effect.sleep((seq * 17) % 60)
+  for (let seq = 0; seq < 24; seq++) {
+    yield* Effect.sleep((seq * 67) % 230)
     const mark = markOf(id, seq)
     const start = yield* Clock.currentTimeMillis
     const producer = { id, epoch: 0, seq }
@@ -243,7 +243,7 @@ const produce = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, k
 
 const watch = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, key: string, id: string) {
   for (let turn = 0; ; turn++) {
-    yield* Effect.sleep(15)
+    yield* Effect.sleep(25)
     const start = yield* Clock.currentTimeMillis
     const tail = yield* visitor.tail(key)
     const end = yield* Clock.currentTimeMillis
@@ -340,7 +340,7 @@ const program: (plan: Plan, world: World) => Effect.Effect<Told, never, Scope.Sc
     const faults = yield* judged(ground, hosts)
     for (const host of hosts) host.kill()
     const ops = [...ground.ops.values()].reduce((sum, { length }) => sum + length, 0)
-    return { faults, ops, reads: ground.read.length, reached: ground.weather.reached }
+    return { faults, ops, reads: ground.read.length, steps: world.steps, reached: ground.weather.reached }
   }
 )
 
@@ -348,13 +348,14 @@ export interface Told {
   readonly faults: ReadonlyArray<string>
   readonly ops: number
   readonly reads: number
+  readonly steps: number
   readonly reached: ReadonlyMap<string, number>
 }
 
 /** Crashes come after the streams are there, within the steps that such a world has. */
 export const streamPlanOf = (seed: number, fence = true): Plan => {
   const plan = planOf(seed, fence)
-  const later = plan.crashes.map((crash) => ({ ...crash, step: crash.step * 6 }))
+  const later = plan.crashes.map((crash) => ({ ...crash, step: crash.step * 3 }))
   return { ...plan, nodes: 3, wipe: false, crashes: later }
 }
 
