@@ -1,5 +1,5 @@
 /** The owner's background work on its partitions: moves old payloads into segments, and deletes what nobody needs. */
-import { Effect } from "effect"
+import { Effect, Stream as Pages } from "effect"
 import type { Run } from "../../actors/stream-partition/payload.ts"
 import type { State, Stream } from "../../actors/stream-partition/state.ts"
 import { partitionHotBytesMax } from "../../messages/limits.ts"
@@ -29,6 +29,8 @@ const worthBytes = 512
 /** What was written last stays in memory, where those who follow the tail read it. */
 const keptBytes = 256 * 1024
 const keptMs = 10_000
+/** An object that was written so long ago and that nobody knows of was left by an owner that died: its commit is lost. */
+const orphanMs = 3_600_000
 /** Deleted at once. */
 const deletedMax = 500
 
@@ -102,6 +104,8 @@ export class Sealer {
   private readonly objects: Objects["Service"]
   private readonly sealing: Sealing
   private readonly looked = new Map<number, number>()
+  /** In which epoch orphans of a partition were looked for. */
+  private readonly searched = new Map<number, number>()
 
   constructor(partitions: Partitions, objects: Objects["Service"], sealing: Sealing) {
     this.partitions = partitions
@@ -122,6 +126,7 @@ export class Sealer {
       Effect.gen({ self: this }, function* () {
         while (yield* this.sealNext(partition)) yield* Effect.yieldNow
         while (yield* this.sweepNext(partition)) yield* Effect.yieldNow
+        yield* this.searchOrphans(partition)
       }),
       (error) => Effect.logWarning(`partition ${this.partitions.ids[partition]} cannot be sealed at the moment`, error)
     )
@@ -137,7 +142,7 @@ export class Sealer {
     const sections = chosen.map(sectionOf)
     if (!(yield* this.settled(here))) return false
     const { object: bytes, sections: placed } = writeSegment(sections)
-    const object = `streams/${partitions.ids[partition]}/segments/${timeText(partitions.now())}-${partitions.freshId()}`
+    const object = `${this.folderOf(partition)}${timeText(partitions.now())}-${partitions.freshId()}`
     yield* this.objects.put(object, bytes)
     const outcome = yield* this.tell(partition, {
       _tag: "Seal",
@@ -178,6 +183,30 @@ export class Sealer {
     const outcome = yield* this.tell(partition, { _tag: "ForgetObjects", objects })
     return "ok" in outcome
   })
+
+  /** Once for each owner: what its predecessors have left. */
+  private readonly searchOrphans = Effect.fnUntraced({ self: this }, function* (this: Sealer, partition: number) {
+    const epoch = this.partitions.epochOf(partition)
+    if (epoch === undefined || this.searched.get(partition) === epoch || this.partitions.peek(partition) === undefined)
+      return
+    const folder = this.folderOf(partition)
+    const before = `${folder}${timeText(this.partitions.now() - orphanMs)}`
+    yield* this.objects.list(folder).pipe(
+      Pages.map((page) => page.map(({ key }) => key).filter((key) => key < before)),
+      Pages.runForEach((found) => {
+        const state = this.partitions.peek(partition)?.state
+        if (state === undefined) return Effect.void
+        const orphans = found.filter((key) => !state.objects.has(key) && !state.garbage.has(key))
+        this.told.deleted += orphans.length
+        return orphans.length === 0 ? Effect.void : this.objects.remove(orphans)
+      })
+    )
+    this.searched.set(partition, epoch)
+  })
+
+  private folderOf(partition: number): string {
+    return `streams/${this.partitions.ids[partition]}/segments/`
+  }
 
   private settled(here: Here): Effect.Effect<boolean> {
     return Effect.callback<boolean>((resume) => {
