@@ -144,9 +144,13 @@ export class Replicas {
         this.around.live.reloaded(state, (key) => partitionOf(key, this.around.shards) === partition)
       },
       apply: (entries) => {
-        for (const { events, at } of entries)
-          for (const event of events as ReadonlyArray<Event>)
-            if (replica.state !== undefined) replica.state = evolve(replica.state, event, at)
+        try {
+          for (const { events, at } of entries)
+            for (const event of events as ReadonlyArray<Event>)
+              if (replica.state !== undefined) replica.state = evolve(replica.state, event, at)
+        } catch (error) {
+          return this.fell(partition, replica, error)
+        }
         this.around.live.folded(
           partition,
           entries.flatMap(({ events }) => events as ReadonlyArray<Event>)
@@ -156,6 +160,16 @@ export class Replicas {
         replica.isLive = isLive
       }
     }
+  }
+
+  /** What is folded is worth nothing any more: it is taken anew by the next who needs it. */
+  private fell(partition: number, replica: Replica, error: unknown): void {
+    const id = partitionIds(this.around.shards)[partition]
+    this.around.ask(
+      Effect.logError(`what is folded of partition ${id} is given up: an event does not fit to it`, error)
+    )
+    this.drop(partition, replica)
+    replica.fiber?.interruptUnsafe()
   }
 
   private drop(partition: number, replica: Replica): void {
