@@ -1,0 +1,99 @@
+/** What a mount does while something is away: the node, its session, the object store. */
+import { execFileSync, spawn } from "node:child_process"
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Effect } from "effect"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { freePorts } from "./child.ts"
+import { cleanUp, kill, type Up, up } from "./command.ts"
+import { Hosts, noMounts } from "./mounts.ts"
+
+const why = noMounts()
+if (why !== undefined) console.log(`outages under a mount are not tested: ${why}`)
+
+const patientMs = 120_000
+
+/** In a process of its own: what waits must not hold the test. */
+const inShell = (directory: string, line: string) => {
+  const child = spawn("sh", ["-c", line], { cwd: directory, stdio: ["ignore", "pipe", "pipe"] })
+  let said = ""
+  child.stdout.on("data", (part) => {
+    said += part
+  })
+  child.stderr.on("data", (part) => {
+    said += part
+  })
+  return new Promise<{ readonly code: number | null; readonly said: string }>((resolve) =>
+    child.once("close", (code) => resolve({ code, said }))
+  )
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+describe.skipIf(why !== undefined)("a mount, while", () => {
+  let hosts: Hosts
+  let node: Up
+  let a: string
+  let flags: ReadonlyArray<string>
+
+  beforeAll(async () => {
+    hosts = new Hosts()
+    const [http, nats] = await Effect.runPromise(freePorts(2))
+    flags = ["--http", `127.0.0.1:${http}`, "--nats", `127.0.0.1:${nats}`, "--durability", "process"]
+    node = await up(hosts.data, ...flags)
+    await hosts.run("workspace", "create", "demo")
+    a = await hosts.mount("demo", "a")
+  }, patientMs)
+
+  afterAll(async () => {
+    await hosts.end()
+    await kill(node)
+    cleanUp()
+  }, patientMs)
+
+  it(
+    "the object store is away, reads what it has, lets writers wait, and loses nothing",
+    async () => {
+      writeFileSync(join(a, "kept"), "cached")
+      const store = join(hosts.data, "objects")
+      renameSync(store, `${store}.away`)
+      writeFileSync(store, "")
+      const waiting = inShell(a, "echo written while it was away > late && cat late")
+      await pause(2000)
+      expect(readFileSync(join(a, "kept"), "utf8")).toBe("cached")
+      execFileSync("rm", ["-f", store])
+      renameSync(`${store}.away`, store)
+      expect(await waiting).toEqual({ code: 0, said: "written while it was away\n" })
+    },
+    patientMs
+  )
+
+  it(
+    "the node is away, serves what it knows, and refuses what it cannot do",
+    async () => {
+      writeFileSync(join(a, "before"), "the outage")
+      await kill(node)
+      await pause(300)
+      expect(readFileSync(join(a, "before"), "utf8")).toBe("the outage")
+      expect(readdirSync(a)).toContain("before")
+      expect(statSync(join(a, "before")).size).toBe(10)
+      const began = performance.now()
+      const { code, said } = await inShell(a, "mkdir new")
+      expect(code).not.toBe(0)
+      expect(said).toMatch(/Input\/output error/)
+      expect(performance.now() - began).toBeLessThan(45_000)
+    },
+    patientMs
+  )
+
+  it(
+    "the node was away for longer than a session lives, goes on with another one",
+    async () => {
+      await pause(40_000)
+      node = await up(hosts.data, ...flags)
+      expect(await inShell(a, "echo again > after && cat after before")).toEqual({ code: 0, said: "again\nthe outage" })
+      expect(existsSync(join(a, "after"))).toBe(true)
+    },
+    patientMs
+  )
+})
