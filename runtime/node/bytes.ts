@@ -23,6 +23,10 @@ export interface Bytes {
   readonly workspace: string
   readonly layout: Layout
   readonly cache: string
+  /** What another session left on the stage is not taken over: it would be laid over the work of others. */
+  readonly session: string
+  /** An earlier process was here in the same session. */
+  readonly resumed: boolean
   readonly sizes: Sizes
 }
 
@@ -31,7 +35,7 @@ export const stageOf = (cache: string): string => join(cache, "stage")
 
 /** At the end what was written is stored: only then may the scope close. */
 export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
-  const { objects, commands, onCommitted, org, workspace, layout, cache, sizes } = bytes
+  const { objects, commands, onCommitted, org, workspace, layout, cache, session, resumed, sizes } = bytes
   const { cacheBytes, bufferBytes, memoryBytes } = sizes
   const data = yield* openData({
     objects,
@@ -42,6 +46,8 @@ export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
       prefix: `${org}/${workspace}`,
       layout,
       workspace,
+      session,
+      resumed,
       ...(cacheBytes === undefined ? {} : { cacheBytes }),
       ...(bufferBytes === undefined ? {} : { bufferBytes }),
       ...(memoryBytes === undefined ? {} : { memoryBytes }),

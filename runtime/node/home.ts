@@ -1,4 +1,4 @@
-/** The first workspace of a node, mounted beside it: what somebody who tries this out finds without a second command. */
+/** The first workspace of a node, mounted beside it: it is there without a second command. */
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
 import type { Globals } from "../cli/globals.ts"

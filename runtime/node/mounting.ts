@@ -77,7 +77,13 @@ const recordOf = ({ issued }: Ticket, directory: string, cache: string): MountRe
   cache
 })
 
-const begun = () => ({ instance: randomBytes(8).toString("hex"), writeback: false, resumed: false, lost: [] })
+const begun = () => ({
+  instance: randomBytes(8).toString("hex"),
+  writeback: false,
+  resumed: false,
+  staged: false,
+  lost: []
+})
 
 /** Mounts, for as long as the scope lasts. What serves it is a process of its own. */
 export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {

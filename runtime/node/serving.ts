@@ -1,4 +1,4 @@
-/** The process that serves a mount which another one holds: `node serving.ts FILE`, with what the mount is in the file. */
+/** The process that serves a mount which another one holds: `node serving.ts FILE`; the file says what the mount is. */
 import "effect/schema/SchemaJITCompiler/enable"
 import { readFileSync, rmSync } from "node:fs"
 import { Cause, Effect, Exit, Logger, References } from "effect"
@@ -17,7 +17,10 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal
 /** Left behind by who served this mount before, and by one whose session was over: the files that lost something. */
 const served = `${file}.served`
 const lostFile = `${file}.lost`
-const resumed = readText(served) === start.instance
+const { session } = start.ticket.issued.session
+const [instance, before] = (readText(served) ?? "").split(" ")
+const resumed = instance === start.instance
+const staged = resumed && before === session
 const lost = JSON.parse(readText(lostFile) ?? "[]") as ReadonlyArray<number>
 
 /** A holder that cannot begin another session says so by itself; this process is of no more use. */
@@ -37,13 +40,16 @@ const renew: Renew = (inos) =>
   })
 
 const ready = Effect.sync(() => {
-  writeWhole(served, start.instance)
+  writeWhole(served, `${start.instance} ${session}`)
   rmSync(lostFile, { force: true })
 })
 
-const program = serve({ ...start, resumed, lost }, () => ready, renew).pipe(
+const program = serve({ ...start, resumed, staged, lost }, () => ready, renew).pipe(
   // A successor that comes too late for the session of its predecessor begins another one too.
-  Effect.catch((problem) => (resumed && problem.code === sessionOver ? renew([]) : Effect.fail(problem))),
+  Effect.catchIf(
+    ({ code }) => resumed && code === sessionOver,
+    () => renew([])
+  ),
   Effect.provide(Logger.layer([logger(process.stderr.isTTY === true)])),
   Effect.provideService(References.MinimumLogLevel, "Info")
 )

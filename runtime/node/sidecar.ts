@@ -26,6 +26,8 @@ export interface SidecarStart extends Sizes {
   readonly allowOther: boolean
   readonly cacheMs: number | undefined
   readonly resumed: boolean
+  /** It was served in this very session before: what was accepted then is on the stage. */
+  readonly staged: boolean
   /** Of these files something that was accepted is lost. */
   readonly lost: ReadonlyArray<number>
 }
@@ -75,12 +77,13 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
     const device = inherited()
     const mount = Context.get(yield* Layer.build(device === undefined ? fuse : layerInherited(device)), Mount)
     const files = { org: session.org, workspace: workspace.id, layout: workspace.layout, cache }
+    const whose = { session: session.session, resumed: start.staged }
     return yield* sidecar(
       {
         bus,
         client: client(bus, shards),
         mount,
-        data: (commands, onCommitted) => dataOf({ objects, commands, onCommitted, ...files, sizes: start })
+        data: (commands, onCommitted) => dataOf({ objects, commands, onCommitted, ...files, ...whose, sizes: start })
       },
       {
         place: { session: session.session, workspace: workspace.id, host: hostName(), directory },
@@ -116,5 +119,5 @@ export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effe
     yield* Effect.forkScoped(Effect.andThen(made.mounted.ended, Deferred.succeed(ended, undefined)))
     yield* Effect.forkScoped(Effect.flatMap(made.over, (why) => Deferred.succeed(ended, why)))
     const why = yield* Deferred.await(ended)
-    if (why !== undefined) yield* renew([...made.view.pending.keys()])
+    if (why !== undefined) return yield* renew([...made.view.pending.keys()])
   }).pipe(Effect.scoped)

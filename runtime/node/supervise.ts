@@ -24,9 +24,6 @@ interface Said {
   readonly problem?: { readonly code: string; readonly message: string; readonly next?: string }
 }
 
-/** One that ends sooner may never have answered: it waits this long for a workspace that is away. */
-const wellMs = 60_000
-
 /** Beside the stage, for this user alone: the sidecar's secret is in it. */
 const startFile = (start: SidecarStart): string => join(start.cache, "start.json")
 
@@ -85,7 +82,6 @@ export const supervise: (
       options,
       command: [fileURLToPath(new URL("./serving.ts", import.meta.url)), file],
       spare: false,
-      wellMs,
       heard,
       died: (how) =>
         void log(Effect.logWarning("the process that served the mount ended, and another one takes over", { how }))

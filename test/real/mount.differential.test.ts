@@ -1,4 +1,4 @@
-/** The same random operations on two mounts of one workspace and on a local directory: answers, errors and bytes agree. */
+/** Random operations on two mounts of one workspace and on a local directory: answers, errors and bytes agree. */
 import {
   appendFileSync,
   chmodSync,

@@ -1,4 +1,4 @@
-/** Mounts as people have them: two hosts, a process that is killed, a node that is away, and an end that keeps everything. */
+/** Mounts as people have them: two hosts, a process that is killed, and an end that keeps everything. */
 import { execFileSync, spawn } from "node:child_process"
 import {
   existsSync,

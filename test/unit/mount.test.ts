@@ -1,4 +1,4 @@
-/** The small laws of a mount: what is listed, what counts as open, what the kernel is told, and what shows before a commit. */
+/** The small laws of a mount: what is listed, what is open, what the kernel is told, what shows before a commit. */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
