@@ -42,6 +42,8 @@ export const pathOfKey = (key: string): string => {
 }
 
 export const StreamKey = Schema.String.check(
+  // Its rough form by itself, so that the finer law is not asked about what can be no key at all.
+  Schema.isPattern(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\/[ -~\u00a0-\u{10ffff}]{1,1000}$/u),
   Schema.makeFilter((key: string) => streamFault(key), { title: "StreamKey" })
 )
 

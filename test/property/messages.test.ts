@@ -37,7 +37,9 @@ describe("messages", () => {
       expect(values).toHaveLength(samples)
       for (const value of values) {
         expect(encode(value)).toEqual(value)
-        expect(decode(JSON.parse(JSON.stringify(value)))).toEqual(value)
+        // Through JSON on both sides, which knows one zero where JavaScript knows two.
+        const carried: unknown = JSON.parse(JSON.stringify(value))
+        expect(decode(carried)).toEqual(carried)
       }
     }
   )
