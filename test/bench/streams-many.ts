@@ -1,4 +1,7 @@
-/** Very many streams, of which some are written: `npm run bench -- streams-many [--streams N] [--active N] [--seconds N]`. */
+/**
+ * Very many streams, of which some are written: `npm run bench -- streams-many [--streams N] [--active N] [--seconds
+ * N]`.
+ */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"

@@ -1,4 +1,6 @@
-/** Three nodes on three nats-servers with fewer shards than nodes: one of them owns nothing, and answers all the same. */
+/**
+ * Three nodes on three nats-servers with fewer shards than nodes: one of them owns nothing, and answers all the same.
+ */
 import { execFileSync } from "node:child_process"
 import { cpSync, mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"

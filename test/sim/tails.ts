@@ -1,4 +1,7 @@
-/** Checks histories of appends to a stream and of reads of its tail: whether some order of them explains what was told. */
+/**
+ * Checks histories of appends to a stream and of reads of its tail: whether some order of them explains what was
+ * told.
+ */
 
 export interface Op {
   /** Who did it, for whoever has to understand a fault. */
