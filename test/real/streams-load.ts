@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { parseOffset } from "../../messages/stream.ts"
 import { type Content, type Op, tailFaults } from "../sim/tails.ts"
+import { Listener } from "./streams-listener.ts"
 
 export interface LoadOptions {
   /** Where to ask: each request goes to the next one. */
@@ -136,7 +137,25 @@ const gapsOf = (ops: ReadonlyArray<Op>, harms: ReadonlyArray<number>): Array<num
   })
 }
 
-const judge = async (recorder: Recorder, harms: ReadonlyArray<number>): Promise<StreamVerdict> => {
+/** Everything, in its order, and nothing twice; the last of it may take a moment. */
+const judgeListener = async (listener: Listener, content: ReadonlyArray<Content>): Promise<ReadonlyArray<string>> => {
+  const whole = content.map(({ mark }) => `${mark};`).join("")
+  for (const end = performance.now() + healMs; performance.now() < end && listener.heard.text !== whole; )
+    await sleep(20)
+  const { text } = listener.heard
+  await listener.stop()
+  if (text === whole) return []
+  let at = 0
+  while (at < text.length && text[at] === whole[at]) at += 1
+  const other = `${JSON.stringify(text.slice(at, at + 60))}, not ${JSON.stringify(whole.slice(at, at + 60))}`
+  return [`a listener heard ${text.length} bytes of ${whole.length}; at ${at} ${other}`]
+}
+
+const judge = async (
+  recorder: Recorder,
+  listeners: ReadonlyArray<Listener>,
+  harms: ReadonlyArray<number>
+): Promise<StreamVerdict> => {
   const told = { acknowledged: 0, found: 0, duplicates: 0, tailReads: 0 }
   const gaps: Array<number> = []
   const faults: Array<string> = []
@@ -148,7 +167,7 @@ const judge = async (recorder: Recorder, harms: ReadonlyArray<number>): Promise<
     told.found += acknowledged.filter(({ mark }) => marks.has(mark ?? "")).length
     told.duplicates += content.length - marks.size
     told.tailReads += ops.length - acknowledged.length
-    faults.push(...tailFaults(ops, content))
+    faults.push(...tailFaults(ops, content), ...(await judgeListener(listeners[stream] as Listener, content)))
     gaps.push(...gapsOf(ops, harms))
   }
   gaps.sort((a, b) => a - b)
@@ -162,6 +181,7 @@ export const streamLoad = (options: LoadOptions): Effect.Effect<StreamLoad> =>
     const each = Array.from({ length: options.streams }, (_, stream) => stream)
     const make = { method: "PUT", headers: { "content-type": "text/plain" } }
     for (const stream of each) await recorder.insist(stream, make, ({ status }) => status === 201 || status === 200)
+    const listeners = each.map((stream) => new Listener(options.urls, recorder.path(stream), stream))
     const running = each.flatMap((stream) => [
       ...Array.from({ length: options.producers }, (_, n) => recorder.produce(stream, `w${stream}-${n}`)),
       ...Array.from({ length: options.readers }, (_, n) => recorder.read(stream, `r${stream}-${n}`))
@@ -172,7 +192,7 @@ export const streamLoad = (options: LoadOptions): Effect.Effect<StreamLoad> =>
         Effect.promise(async () => {
           recorder.isOver = true
           await Promise.all(running)
-          return judge(recorder, harms)
+          return judge(recorder, listeners, harms)
         })
     }
   })

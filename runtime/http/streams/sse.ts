@@ -75,7 +75,7 @@ class Subscriber {
     const { keepAliveMs, sseMs } = this.surface.options
     this.timers.push(setInterval(() => this.keepAlive(), keepAliveMs))
     this.timers.push(setTimeout(() => this.end(), sseMs))
-    if (!sheet.isHeard) this.timers.push(setInterval(() => this.resume(), pollMs))
+    if (!sheet.isHeard) this.timers.push(setInterval(() => this.poll(), pollMs))
     this.send(sheet, true)
   }
 
@@ -113,7 +113,13 @@ class Subscriber {
   private deliver(news: News, name: string): void {
     const to = Math.max(news.end, this.position)
     const { partitions } = this.surface
+    // Where it has to be fetched first, the next news must not send it a second time.
+    this.isBusy = true
+    let isAtOnce = true
     open(partitions, this.asked.key, { from: this.position, to }, (opened) => {
+      this.isBusy = false
+      if (this.isOver) return
+      if (!isAtOnce) return this.resume()
       if (!isSheet(opened)) return this.end()
       if (opened.next !== to || !isInMemory(opened.parts)) return this.resume()
       const isClosed = news.closed
@@ -125,6 +131,12 @@ class Subscriber {
       this.write(frames)
       if (isClosed) this.end()
     })
+    isAtOnce = false
+  }
+
+  /** What is on its way must not be asked for a second time: it would be sent twice. */
+  private poll(): void {
+    if (!this.isBusy) this.resume()
   }
 
   /** Reads on from where it stands: after a pause, or when what there is was too much for one event. */
