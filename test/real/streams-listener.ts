@@ -1,4 +1,4 @@
-/** One who follows a stream by its events, from node to node: what it has heard, once and in order, or else it is told. */
+/** One who follows a stream by its events, from node to node, and keeps what it has heard in its order. */
 
 interface Heard {
   text: string
