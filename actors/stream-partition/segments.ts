@@ -10,8 +10,8 @@ type Outcome = Decision<unknown, RefusalOf<StreamPartition>, Event>
 type Of<Union, Tag> = Extract<Union, { readonly _tag: Tag }>
 
 /**
- * What is sealed was in memory when its object was written: a stream that was deleted since, or made anew, or has let go
- * of its beginning, is left out. An object of which nothing is left is garbage from the start.
+ * What is sealed was in memory when its object was written: a stream that was deleted since, or made anew, or has let
+ * go of its beginning, is left out. An object of which nothing is left is garbage from the start.
  */
 export const seal = (state: State, { object, sections }: Of<Command, "Seal">): Outcome => {
   const taken = sections.filter(({ stream: key, createdAt, from, to }) => {

@@ -1,4 +1,7 @@
-/** Partitions of other nodes, folded here from their committed events: what is read and heard of them, it is from here. */
+/**
+ * Partitions of other nodes, folded here from their committed events: what is read and heard of them, it is from
+ * here.
+ */
 import { Effect, type Fiber, type Scope } from "effect"
 import { evolve } from "../../actors/stream-partition/evolve.ts"
 import { load } from "../../actors/stream-partition/saved.ts"

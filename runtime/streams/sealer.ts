@@ -29,7 +29,9 @@ const worthBytes = 512
 /** What was written last stays in memory, where those who follow the tail read it. */
 const keptBytes = 256 * 1024
 const keptMs = 10_000
-/** An object that was written so long ago and that nobody knows of was left by an owner that died: its commit is lost. */
+/**
+ * An object that was written so long ago and that nobody knows of was left by an owner that died: its commit is lost.
+ */
 const orphanMs = 3_600_000
 /** Deleted at once. */
 const deletedMax = 500

@@ -1,4 +1,7 @@
-/** Kills the owner of streams every five seconds: `npm run bench -- streams-crash [--seconds N] [--only alone|cluster]`. */
+/**
+ * Kills the owner of streams every five seconds: `npm run bench -- streams-crash [--seconds N] [--only
+ * alone|cluster]`.
+ */
 import { parseArgs } from "node:util"
 import { Effect } from "effect"
 import { find } from "../real/servers.ts"
