@@ -9,7 +9,7 @@ import { failureOf, type Store, type Write } from "./store.ts"
 const transactionBytesMax = 8 * 1024 * 1024
 
 /** A flush that takes longer than this is left to a thread; a shorter one costs less than handing it over and back. */
-const inlineFlushMs = 0.25
+const inlineFlushMs = 0.5
 
 /** How much the newest flush counts in what is expected of the next. */
 const newestShare = 0.2
@@ -96,12 +96,12 @@ export class Writer {
     return Deferred.await(done)
   }
 
-  /** At the end of this turn of the loop, so that all who append within it share the commit. */
+  /** When whatever runs now is done, so that all who append within it share the commit. */
   #schedule(): void {
     if (this.#scheduled || this.#flushing || this.#checkpointer.isBehind) return
     if (this.#waiting.length === 0 && this.#barriers.length === 0) return
     this.#scheduled = true
-    setImmediate(() => {
+    queueMicrotask(() => {
       this.#scheduled = false
       this.#commit()
     })

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
+import { headers } from "@nats-io/nats-core"
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import "effect/schema/SchemaJITCompiler/enable"
 import type { Decider } from "../../actors/decider.ts"
@@ -10,6 +11,7 @@ import { layer as memoryBus } from "../../adapters/memory/bus.ts"
 import { layer as memoryJournal } from "../../adapters/memory/journal.ts"
 import { layer as memoryObjects } from "../../adapters/memory/objects.ts"
 import { broker } from "../../adapters/nats/broker/broker.ts"
+import { busOver } from "../../adapters/nats/bus.ts"
 import { connection } from "../../adapters/nats/connection.ts"
 import { layer as sqlite } from "../../adapters/sqlite/journal.ts"
 import type { Entry } from "../../messages/entry.ts"
@@ -196,7 +198,7 @@ const overBroker = (durability: "sync" | "process") =>
       (child) => Effect.sync(() => child.kill("SIGTERM"))
     )
     const [url] = yield* Effect.promise(() => once(createInterface({ input: node.stdout }), "line"))
-    const nats = yield* connection({ servers: String(url), name: "bench" })
+    const asking = yield* busOver(yield* connection({ servers: String(url), name: "bench" }))
     const lane = async (count: number, name: string, times: Array<number>): Promise<void> => {
       for (let index = 0; index < count; index++) {
         const id = `c${index % 16}`
@@ -209,9 +211,10 @@ const overBroker = (durability: "sync" | "process") =>
           name: "Add"
         })
         const from = performance.now()
-        const reply = await nats.request(subject, '{"by":1}', { timeout: 10_000, noMux: false })
+        const reply = await Effect.runPromise(asking.request(subject, { body: '{"by":1}', timeoutMs: 10_000 }))
         times.push(performance.now() - from)
-        if (!reply.string().startsWith('{"ok"')) throw new Error(`${name}: ${reply.string()}`)
+        const text = Buffer.from(reply.body).toString()
+        if (!text.startsWith('{"ok"')) throw new Error(`${name}: ${text}`)
       }
     }
     const run = async (inFlight: number, count: number) => {
@@ -263,28 +266,39 @@ const replicated = Effect.gen(function* () {
   const served = yield* serve(ports, hosting)
   yield* Effect.promise(() => load(served, 64, 5_000))
   const ours = yield* Effect.promise(() => best(3, () => load(served, 64, 20_000)))
-  const theirs = yield* Effect.promise(() => best(3, () => rawPublishes(nats, 64, 10_000)))
-  print({
-    bench: "commands over JetStream R3 (sync_interval always), 64 in flight",
-    unit: "commands/s",
-    ours: Math.round(ours),
-    baseline: "one message per command",
-    theirs: Math.round(theirs),
-    ratio: round(ours / theirs)
-  })
+  for (const isFenced of [true, false]) {
+    const theirs = yield* Effect.promise(() =>
+      best(3, () => rawPublishes(nats, { inFlight: 64, count: 10_000, isFenced }))
+    )
+    print({
+      bench: "commands over JetStream R3 (sync_interval always), 64 in flight",
+      unit: "commands/s",
+      ours: Math.round(ours),
+      baseline: isFenced ? "one fenced message per command" : "one message per command, without a fence",
+      theirs: Math.round(theirs),
+      ratio: round(ours / theirs)
+    })
+  }
 })
 
 type Connection = Effect.Success<ReturnType<typeof connection>>
 
-const rawPublishes = async (nats: Connection, inFlight: number, count: number): Promise<number> => {
+/** With the fence, each message expects the sequence of the one before it, which is still under way. */
+const rawPublishes = async (
+  nats: Connection,
+  { inFlight, count, isFenced }: { readonly inFlight: number; readonly count: number; readonly isFenced: boolean }
+): Promise<number> => {
   const ask = (subject: string, body: object) =>
     nats.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 10_000 })
   await ask("STREAM.CREATE.RAW", { name: "RAW", subjects: ["raw.>"], num_replicas: 3, storage: "file" })
   const payload = Buffer.alloc(200, "x")
   let sent = 0
   const lane = async (): Promise<void> => {
-    while (sent++ < count) {
-      const reply = await nats.request("raw.one", payload, { timeout: 10_000 })
+    while (sent < count) {
+      const fence = headers()
+      if (isFenced) fence.set("Nats-Expected-Last-Sequence", String(sent))
+      sent += 1
+      const reply = await nats.request("raw.one", payload, { timeout: 10_000, headers: fence })
       if (reply.string().includes('"error"')) throw new Error(reply.string())
     }
   }
