@@ -130,25 +130,39 @@ export interface NatsCluster {
   readonly urls: ReadonlyArray<string>
 }
 
-/** Asks the members until they agree who leads JetStream; only then can streams be made. */
+/**
+ * Asks the members until they agree who leads JetStream, and the leader sees all the others: before that it may find no
+ * place for a stream.
+ */
 const elected = (servers: ReadonlyArray<NatsServer>): Effect.Effect<void, ServerFailed> =>
   Effect.tryPromise({
     try: async () => {
       for (let attempt = 0; attempt < 400; attempt++) {
-        const leaders = await Promise.all(servers.map(leaderSeenBy))
-        if (leaders[0] !== undefined && leaders.every((leader) => leader === leaders[0])) return
+        const seen = await Promise.all(servers.map(metaSeenBy))
+        const leader = seen[0]?.leader
+        const isAgreed = leader !== undefined && seen.every((meta) => meta?.leader === leader)
+        if (isAgreed && seen.some((meta) => meta?.followers === servers.length - 1)) return
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
-      throw new Error("no leader after 40 s")
+      throw new Error("no leader that sees all the others after 40 s")
     },
     catch: (cause) => new ServerFailed({ server: "nats cluster", why: String(cause) })
   })
 
-const leaderSeenBy = async (server: NatsServer): Promise<string | undefined> => {
+interface Meta {
+  readonly leader: string | undefined
+  /** Those that are there and have caught up; told by the leader alone. */
+  readonly followers: number
+}
+
+const metaSeenBy = async (server: NatsServer): Promise<Meta | undefined> => {
   try {
     const answer = await fetch(`${server.monitor}/jsz`, { signal: AbortSignal.timeout(1000) })
-    const seen = (await answer.json()) as { meta_cluster?: { leader?: string; cluster_size?: number } }
-    return seen.meta_cluster?.leader || undefined
+    const { meta_cluster: meta } = (await answer.json()) as {
+      meta_cluster?: { leader?: string; replicas?: ReadonlyArray<{ current?: boolean; offline?: boolean }> }
+    }
+    const followers = (meta?.replicas ?? []).filter(({ current, offline }) => current === true && offline !== true)
+    return { leader: meta?.leader || undefined, followers: followers.length }
   } catch {
     return undefined
   }
