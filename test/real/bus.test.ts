@@ -31,7 +31,7 @@ const guardedConfig = (): string => {
   ].join("\n")
 }
 
-if (have("test/real/bus.test.ts", "nats")) {
+describe.skipIf(!have("test/real/bus.test.ts", "nats"))("a real nats-server", () => {
   const over = Layer.unwrap(
     Effect.map(nats({ jetstream: false }), ({ url }) => bus({ servers: url, name: "contract" }))
   )
@@ -61,4 +61,4 @@ if (have("test/real/bus.test.ts", "nats")) {
         expect(names).toEqual(["LOG"])
       }).pipe(Effect.scoped, Effect.runPromise))
   })
-}
+})
