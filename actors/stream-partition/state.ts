@@ -1,5 +1,7 @@
 /** What a partition knows of its streams: small plain records, changed in place. */
+
 import type { Origin, Producer, StreamInfo, Wire } from "../../messages/stream-partition.ts"
+import { popTimed, pushTimed } from "../heap.ts"
 import { Data } from "./payload.ts"
 import { refer } from "./segments.ts"
 import type { Subscriber } from "./subscriber.ts"
@@ -114,35 +116,13 @@ export const addData = (state: State, stream: Stream, from: number, wire: Wire):
 
 export const setAlarm = (state: State, at: number, key: string): void => {
   if (at === Number.POSITIVE_INFINITY) return
-  const { alarms } = state
-  let index = alarms.push({ at, key }) - 1
-  while (index > 0) {
-    const parent = (index - 1) >> 1
-    if ((alarms[parent] as Alarm).at <= at) break
-    alarms[index] = alarms[parent] as Alarm
-    index = parent
-  }
-  alarms[index] = { at, key }
+  pushTimed(state.alarms, { at, key })
 }
 
 /** Takes out what rings at or before this moment. */
 export const takeAlarms = (state: State, at: number): Array<Alarm> => {
   const rung: Array<Alarm> = []
   const { alarms } = state
-  while (alarms.length > 0 && (alarms[0] as Alarm).at <= at) {
-    rung.push(alarms[0] as Alarm)
-    const last = alarms.pop() as Alarm
-    if (alarms.length === 0) break
-    let index = 0
-    for (;;) {
-      let child = 2 * index + 1
-      if (child >= alarms.length) break
-      if (child + 1 < alarms.length && (alarms[child + 1] as Alarm).at < (alarms[child] as Alarm).at) child += 1
-      if ((alarms[child] as Alarm).at >= last.at) break
-      alarms[index] = alarms[child] as Alarm
-      index = child
-    }
-    alarms[index] = last
-  }
+  while (alarms.length > 0 && (alarms[0] as Alarm).at <= at) rung.push(popTimed(alarms))
   return rung
 }

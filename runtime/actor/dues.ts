@@ -1,9 +1,5 @@
 /** When which actor of a shard wants its next `Tick`: a heap by time, in which an actor stands once. */
-
-interface Due {
-  readonly at: number
-  readonly key: string
-}
+import { popTimed, pushTimed, type Timed } from "../../actors/heap.ts"
 
 /** A heap with fewer stale elements than this is not worth cleaning. */
 const wasteMin = 64
@@ -13,7 +9,7 @@ export class Dues {
   private readonly byKey = new Map<string, number>()
   /** Given out, and neither met nor set since: a checkpoint that left them out would lose them in a crash. */
   private readonly taken = new Map<string, number>()
-  private heap: Array<Due> = []
+  private heap: Array<Timed> = []
 
   /** 0 takes the actor out. */
   set(key: string, at: number): void {
@@ -26,7 +22,7 @@ export class Dues {
     this.byKey.set(key, at)
     // Stale elements behind an earlier one do not come to the top: they would gather for as long as it waits.
     if (this.waste > this.byKey.size + wasteMin) this.rebuild()
-    else this.push({ at, key })
+    else pushTimed(this.heap, { at, key })
   }
 
   /** The actor has been told: unless it said another time since, it waits for nothing. */
@@ -44,7 +40,7 @@ export class Dues {
   takeDue(now: number): Array<string> {
     const due: Array<string> = []
     for (let at = this.next; at !== undefined && at <= now; at = this.next) {
-      const { key } = this.pop()
+      const { key } = popTimed(this.heap)
       this.byKey.delete(key)
       this.taken.set(key, at)
       due.push(key)
@@ -68,44 +64,14 @@ export class Dues {
 
   private rebuild(): void {
     this.heap = []
-    for (const [key, at] of this.byKey) this.push({ at, key })
+    for (const [key, at] of this.byKey) pushTimed(this.heap, { at, key })
   }
 
   private skipStale(): void {
     while (this.heap.length > 0) {
-      const top = this.heap[0] as Due
+      const top = this.heap[0] as Timed
       if (this.byKey.get(top.key) === top.at) return
-      this.pop()
+      popTimed(this.heap)
     }
-  }
-
-  private push(due: Due): void {
-    const { heap } = this
-    let index = heap.push(due) - 1
-    while (index > 0) {
-      const parent = (index - 1) >> 1
-      if ((heap[parent] as Due).at <= due.at) break
-      heap[index] = heap[parent] as Due
-      index = parent
-    }
-    heap[index] = due
-  }
-
-  private pop(): Due {
-    const { heap } = this
-    const top = heap[0] as Due
-    const last = heap.pop() as Due
-    if (heap.length === 0) return top
-    let index = 0
-    for (;;) {
-      let child = 2 * index + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && (heap[child + 1] as Due).at < (heap[child] as Due).at) child += 1
-      if ((heap[child] as Due).at >= last.at) break
-      heap[index] = heap[child] as Due
-      index = child
-    }
-    heap[index] = last
-    return top
   }
 }
