@@ -52,6 +52,14 @@ class Logs {
   constructor(connection: NatsConnection, options: Options) {
     this.connection = connection
     this.options = options
+    void this.#watch()
+  }
+
+  /** Ends with the connection. */
+  async #watch(): Promise<void> {
+    for await (const status of this.connection.status()) {
+      if (status.type === "reconnect") for (const line of this.#lines.values()) line.reconnected()
+    }
   }
 
   readonly nameOf = (shard: number): string => `stream ${streamOf(shard)}`

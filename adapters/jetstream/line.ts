@@ -9,11 +9,17 @@ import { accepted, askMs, doubtMs, parse, pause, whyOf } from "./api.ts"
 import { messageAt, streamOf } from "./stream.ts"
 
 /**
- * Without any acknowledgement for so long, the log is asked what became of the appends. Each time that it knows nothing
- * of them doubles this, for servers that are only slow are not helped by being sent everything again.
+ * Without any acknowledgement for so long, the log is asked what became of the appends: for many times as long as they
+ * took lately, within these bounds. Each time that it knows nothing of them doubles this, for servers that are only slow
+ * are not helped by being sent everything again.
  */
+const silenceLatencies = 50
+const silenceMsMin = 200
 const silenceMs = 1_000
 const silenceMsMax = 4_000
+
+/** How much the newest acknowledgement counts in what is expected of the next. */
+const newestShare = 0.1
 
 /** A leader that just went never answers: the first questions are soon asked again, the later ones have time. */
 const firstLookMs = 250
@@ -32,6 +38,7 @@ interface Slot {
   frame: Buffer
   sequence: number
   stored: boolean
+  sentMs: number
 }
 
 export interface LineOptions {
@@ -61,7 +68,10 @@ export class Line {
   #waiting = new Map<string, Slot>()
   #tokens = 0
   #heardMs = 0
-  #silenceMs = silenceMs
+  /** How often in a row the log was asked and knew nothing. */
+  #doublings = 0
+  /** What an acknowledgement takes here: as long as none is known, it is not counted on being quick. */
+  #latencyMs = silenceMs / silenceLatencies
   /** Since when nothing has been settled although the log was asked. */
   #doubtMs: number | undefined
   #watch: NodeJS.Timeout | undefined
@@ -88,7 +98,7 @@ export class Line {
     for (const frame of frames) {
       this.#tail += 1
       this.#ordinal += 1
-      this.#slots.push({ append, frame, sequence: this.#tail, stored: false })
+      this.#slots.push({ append, frame, sequence: this.#tail, stored: false, sentMs: 0 })
     }
     this.#send()
     return Deferred.await(append.answer)
@@ -131,11 +141,12 @@ export class Line {
       this.#publish(this.#slots[this.#sent] as Slot)
       this.#sent += 1
     }
-    if (this.#sent > 0 && this.#watch === undefined) this.#watch = setInterval(() => this.#look(), silenceMs / 4)
+    if (this.#sent > 0 && this.#watch === undefined) this.#watch = setInterval(() => this.#look(), silenceMsMin / 4)
   }
 
   #publish(slot: Slot): void {
     const token = String(++this.#tokens)
+    slot.sentMs = performance.now()
     this.#waiting.set(token, slot)
     const fence = headers()
     fence.set("Nats-Expected-Stream", streamOf(this.#options.shard))
@@ -152,11 +163,18 @@ export class Line {
     if (this.#sent === 0) {
       clearInterval(this.#watch)
       this.#watch = undefined
-    } else if (!this.#inDoubt && performance.now() - this.#heardMs > this.#silenceMs) {
-      const silence = this.#silenceMs
-      this.#silenceMs = Math.min(2 * silence, silenceMsMax)
-      this.#doubt(`no acknowledgement for ${silence} ms`)
+      return
     }
+    const usual = Math.min(Math.max(silenceLatencies * this.#latencyMs, silenceMsMin), silenceMs)
+    const silence = Math.min(usual * 2 ** this.#doublings, silenceMsMax)
+    if (this.#inDoubt || performance.now() - this.#heardMs <= silence) return
+    this.#doublings += 1
+    this.#doubt(`no acknowledgement for ${Math.round(silence)} ms`)
+  }
+
+  /** The connection is another one: what was on its way over the old one may have been lost with it. */
+  reconnected(): void {
+    if (this.#sent > 0) this.#doubt("the connection to the servers was lost")
   }
 
   #heard(reply: Msg): void {
@@ -174,6 +192,7 @@ export class Line {
     this.#waiting.delete(reply.subject.slice(this.#inbox.length + 1))
     slot.stored = true
     this.#heardMs = performance.now()
+    this.#latencyMs += (this.#heardMs - slot.sentMs - this.#latencyMs) * newestShare
     while (this.#slots[0]?.stored === true) this.#settle()
     this.#send()
   }
@@ -184,7 +203,7 @@ export class Line {
     if (this.#sent > 0) this.#sent -= 1
     this.#last = slot.sequence
     this.#settled += 1
-    this.#silenceMs = silenceMs
+    this.#doublings = 0
     this.#doubtMs = undefined
     const { append, frame, sequence } = slot
     const count = countOf(frame)

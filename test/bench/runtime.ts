@@ -251,7 +251,21 @@ const overBroker = (durability: "sync" | "process") =>
     })
   })
 
-/** 64 commands waiting on one shard over R3, beside 64 publishes waiting with one message a command. */
+/** The same journal for the same runtime, but every entry is a message of its own, all of them under way at once. */
+const unpacked = (journal: Journal["Service"]): Journal["Service"] => ({
+  ...journal,
+  claim: (shard, owner) =>
+    Effect.map(journal.claim(shard, owner), (log) => ({
+      ...log,
+      append: (entries) =>
+        Effect.gen(function* () {
+          const acknowledged = yield* Effect.forEach(entries, (entry) => log.append([entry]))
+          return Effect.map(Effect.all(acknowledged), (positions) => positions.flat())
+        })
+    }))
+})
+
+/** 64 commands waiting on one shard over R3, beside the same and bare publishes with one message a command. */
 const replicated = Effect.gen(function* () {
   if (find("nats") === undefined) {
     print({ bench: "commands over JetStream R3", skipped: "there is no nats-server; test/real/servers brings it" })
@@ -259,26 +273,34 @@ const replicated = Effect.gen(function* () {
   }
   const { urls } = yield* natsCluster({ sync: "always" })
   const nats = yield* connection({ servers: [...urls], name: "bench" })
-  const log = yield* Layer.build(jetstream({ connection: { servers: [...urls] }, replicas: 3 }))
-  const journal = Context.get(log, Journal)
   const bus = Context.get(yield* Layer.build(memoryBus), Bus)
-  const { ports, hosting } = yield* serving(journal, bus, false)
-  const served = yield* serve(ports, hosting)
-  yield* Effect.promise(() => load(served, 64, 5_000))
-  const ours = yield* Effect.promise(() => best(3, () => load(served, 64, 20_000)))
-  for (const isFenced of [true, false]) {
-    const theirs = yield* Effect.promise(() =>
-      best(3, () => rawPublishes(nats, { inFlight: 64, count: 10_000, isFenced }))
-    )
+  const commands = (shard: number, made: (journal: Journal["Service"]) => Journal["Service"], window?: number) =>
+    Effect.gen(function* () {
+      const options = { connection: { servers: [...urls] }, replicas: 3, ...(window === undefined ? {} : { window }) }
+      const journal = Context.get(yield* Layer.build(jetstream({ ...options, replicas: 3 })), Journal)
+      const { ports, hosting } = yield* serving(made(journal), bus, false)
+      const served = yield* serve(ports, { ...hosting, shard })
+      yield* Effect.promise(() => load(served, 64, 5_000))
+      return yield* Effect.promise(() => best(3, () => load(served, 64, 20_000)))
+    }).pipe(Effect.scoped)
+  const ours = yield* commands(0, (journal) => journal)
+  const single = yield* commands(1, unpacked, 64)
+  const raw = (isFenced: boolean) =>
+    Effect.promise(() => best(3, () => rawPublishes(nats, { inFlight: 64, count: 10_000, isFenced })))
+  const baselines = [
+    { baseline: "the same runtime with one message per command", theirs: single },
+    { baseline: "bare publishes, one fenced message per command", theirs: yield* raw(true) },
+    { baseline: "bare publishes, one message per command, without a fence", theirs: yield* raw(false) }
+  ]
+  for (const { baseline, theirs } of baselines)
     print({
       bench: "commands over JetStream R3 (sync_interval always), 64 in flight",
       unit: "commands/s",
       ours: Math.round(ours),
-      baseline: isFenced ? "one fenced message per command" : "one message per command, without a fence",
+      baseline,
       theirs: Math.round(theirs),
       ratio: round(ours / theirs)
     })
-  }
 })
 
 type Connection = Effect.Success<ReturnType<typeof connection>>
