@@ -1,5 +1,6 @@
 /** What a partition of streams says and hears: one actor per shard holds the streams that hash to it. */
 import { Schema } from "effect"
+import { Fence, fenceCommands, fenceEvents, fenceRefusals } from "./fence.ts"
 import { Caller, Millis } from "./ids.ts"
 import { protocol } from "./protocol.ts"
 import { partitionKind, StreamKey } from "./stream.ts"
@@ -70,7 +71,9 @@ const append = {
   producer: Schema.optionalKey(Producer),
   seq: Schema.optionalKey(order),
   /** The tail that the writer expects. */
-  ifTail: Schema.optionalKey(offset)
+  ifTail: Schema.optionalKey(offset),
+  /** It is appended only while this round of a subscription goes on. */
+  fence: Schema.optionalKey(Fence)
 }
 export const Append = Schema.Struct(append)
 export type Append = typeof Append.Type
@@ -174,7 +177,8 @@ export const streamPartition = protocol({
     /** Objects that nobody needed were deleted. */
     ForgetObjects: { input: Schema.Struct({ objects: Schema.Array(objectKey) }), reply: empty },
     RetainFrom: { input: Schema.Struct({ stream, offset }), reply: Schema.Struct({ floor: offset }) },
-    ...subscriptionCommands
+    ...subscriptionCommands,
+    ...fenceCommands
   },
   queries: {
     ShowStream: { input: Schema.Struct({ stream }), reply: Schema.Struct({ info: StreamInfo }) },
@@ -224,7 +228,8 @@ export const streamPartition = protocol({
     OtherPartition: { stream: Schema.String },
     Full: { what: Schema.String, max: Schema.Natural },
     FailedOperation: { index: Schema.Natural, refused: Schema.Unknown },
-    ...subscriptionRefusals
+    ...subscriptionRefusals,
+    ...fenceRefusals
   }),
   event: Schema.TaggedUnion({
     StreamCreated: {
@@ -257,7 +262,8 @@ export const streamPartition = protocol({
     ObjectsForgotten: { objects: Schema.Array(objectKey) },
     /** The partition's timer rang: what it found is in the events beside it. */
     Swept: {},
-    ...subscriptionEvents
+    ...subscriptionEvents,
+    ...fenceEvents
   })
 })
 export type StreamPartition = typeof streamPartition

@@ -1,5 +1,6 @@
 /** Subscriptions to streams: whom they wake, what they follow, and how work is claimed and acknowledged. */
 import { Schema } from "effect"
+import { Fenced } from "./fence.ts"
 import { Millis } from "./ids.ts"
 
 export const SubscriptionId = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,128}$/))
@@ -61,6 +62,9 @@ const secret = Schema.String.check(Schema.isMaxLength(200))
 /** What a worker shows: all of it has to be of the same round. */
 const held = { id, token: secret, wakeId: secret, generation: Schema.Natural }
 
+/** Partitions that took fenced appends of earlier rounds: they have to know before the next one begins. */
+const fenced = { fenced: Schema.optionalKey(Fenced) }
+
 export const subscriptionCommands = {
   PutSubscription: {
     /** `existing`: the streams that match now, with their tails; work on them begins there. */
@@ -85,13 +89,13 @@ export const subscriptionCommands = {
   },
   ClaimSubscription: {
     input: Schema.Struct({ id, worker: secret, wakeId: secret, token: secret, tails: marks }),
-    reply: Schema.Struct({ wake: Wake, links: Schema.Array(Link), leaseMs: Schema.Natural })
+    reply: Schema.Struct({ wake: Wake, links: Schema.Array(Link), leaseMs: Schema.Natural, ...fenced })
   },
   AckSubscription: {
     input: Schema.Struct({ ...held, acks: marks, tails: marks, done: Schema.Boolean }),
-    reply: Schema.Struct({ nextWake: Schema.Boolean })
+    reply: Schema.Struct({ nextWake: Schema.Boolean, ...fenced })
   },
-  ReleaseSubscription: { input: Schema.Struct(held), reply: empty },
+  ReleaseSubscription: { input: Schema.Struct(held), reply: Schema.Struct(fenced) },
   /** The webhook could not be reached, or did not answer as it should: the next attempt waits. */
   FailDelivery: {
     input: Schema.Struct({ id, generation: Schema.Natural, retryMs: Schema.Natural }),

@@ -8,6 +8,7 @@ import type { Context, Decision, Obligation, Tick } from "../decider.ts"
 import { append } from "./append.ts"
 import { confirm, create, expire, pin, remove, unpin } from "./create.ts"
 import { advance } from "./evolve.ts"
+import { fenceFault, grant, raise } from "./fence.ts"
 import { forget, seal } from "./segments.ts"
 import { type Alarm, find, type State, type Stream } from "./state.ts"
 import { isSubscriptionCommand, lapse, subscribe } from "./subscribe.ts"
@@ -26,9 +27,9 @@ export const decide = (state: State, command: Command | Tick, context: Context):
       return sweep(state, at)
     case "Append": {
       const found = find(state, command.stream, at)
-      return "stream" in found
-        ? append(state, found.stream, command)
-        : { refused: absence(command.stream, found.absent) }
+      if ("absent" in found) return { refused: absence(command.stream, found.absent) }
+      const refused = fenceFault(state, command.fence, at)
+      return refused === undefined ? append(state, found.stream, command) : { refused }
     }
     case "AppendAll":
       return appendAll(state, command.operations, at)
@@ -42,6 +43,10 @@ export const decide = (state: State, command: Command | Tick, context: Context):
       return confirm(state, command)
     case "UnpinStream":
       return unpin(state, command, at)
+    case "GrantFence":
+      return grant(state, command, at)
+    case "RaiseFence":
+      return raise(state, command)
     case "Seal":
       return seal(state, command)
     case "ForgetObjects":
@@ -110,7 +115,8 @@ const appendAll = (state: State, operations: ReadonlyArray<Append>, at: number):
       return { refused: { _tag: "FailedOperation", index, refused: absence(operation.stream, found.absent) } }
     const stream = copies.get(operation.stream) ?? copyOf(found.stream)
     copies.set(operation.stream, stream)
-    const outcome = append(state, stream, operation)
+    const fault = fenceFault(state, operation.fence, at)
+    const outcome = fault === undefined ? append(state, stream, operation) : { refused: fault }
     if ("refused" in outcome) return { refused: { _tag: "FailedOperation", index, refused: outcome.refused } }
     for (const event of outcome.events) advance(stream, event, at)
     events.push(...outcome.events)

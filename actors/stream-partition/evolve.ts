@@ -1,6 +1,7 @@
 /** How a partition changes: total over its events, and in place. */
 import type { EventOf } from "../../messages/protocol.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
+import { evolveRaised } from "./fence.ts"
 import { note } from "./producers.ts"
 import { dropToFloor, evolveSealed, refer, release, releaseAll } from "./segments.ts"
 import { addData, endOf, type State, type Stream, setAlarm, takeAlarms } from "./state.ts"
@@ -61,6 +62,9 @@ export const evolve = (state: State, event: Event, at: number): State => {
       break
     case "Sealed":
       evolveSealed(state, event, at)
+      break
+    case "FenceRaised":
+      evolveRaised(state, event, at)
       break
     case "ObjectsForgotten":
       for (const object of event.objects) state.garbage.delete(object)
@@ -201,6 +205,9 @@ const progress = (
       alarm(event.until)
       break
     }
+    case "FenceGranted":
+      subscriber.fenced = [...(subscriber.fenced ?? []), event.partition]
+      break
     case "SubscriptionLapsed":
       subscriber.wake = undefined
       if (event.retryAt !== undefined) {

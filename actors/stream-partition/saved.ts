@@ -1,4 +1,5 @@
 /** A partition as a snapshot: a head in JSON, and behind it the payloads as they are in memory. */
+import type { Raised } from "./fence.ts"
 import { Data, type SavedData } from "./payload.ts"
 import { refer } from "./segments.ts"
 import { type Heard, initial, type State, type Stream, setAlarm } from "./state.ts"
@@ -18,6 +19,7 @@ interface Head {
   readonly streams: ReadonlyArray<SavedStream>
   readonly subscribers: ReadonlyArray<SavedSubscriber>
   readonly alarms: State["alarms"]
+  readonly fences?: ReadonlyArray<readonly [string, Raised]>
   readonly garbage?: ReadonlyArray<readonly [string, number]>
 }
 
@@ -38,9 +40,10 @@ export const save = (state: State): Uint8Array => {
   return Buffer.concat([size, head, ...payloads])
 }
 
-const headOf = ({ subscribers, alarms, garbage }: State, streams: ReadonlyArray<SavedStream>): Head => ({
+const headOf = ({ subscribers, fences, alarms, garbage }: State, streams: ReadonlyArray<SavedStream>): Head => ({
   streams,
   subscribers: [...subscribers.values()].map((each) => ({ ...each, links: [...each.links] })),
+  ...(fences.size > 0 && { fences: [...fences] }),
   alarms,
   garbage: [...garbage]
 })
@@ -62,6 +65,7 @@ export const load = (bytes: Uint8Array, id: string): State => {
     if (stream.snapshot !== undefined) refer(state, stream.snapshot.object)
   }
   for (const saved of head.subscribers) state.subscribers.set(saved.id, loadSubscriber(saved))
+  for (const [subscription, raised] of head.fences ?? []) state.fences.set(subscription, raised)
   for (const [object, since] of head.garbage ?? []) state.garbage.set(object, since)
   for (const alarm of head.alarms) setAlarm(state, alarm.at, alarm.key)
   return state

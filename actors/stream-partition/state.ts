@@ -2,6 +2,7 @@
 
 import type { Origin, Producer, StreamInfo, Wire } from "../../messages/stream-partition.ts"
 import { popTimed, pushTimed } from "../heap.ts"
+import type { Raised } from "./fence.ts"
 import { Data } from "./payload.ts"
 import { refer } from "./segments.ts"
 import type { Subscriber } from "./subscriber.ts"
@@ -60,6 +61,8 @@ export interface State {
   readonly id: string
   readonly streams: Map<string, Stream>
   readonly subscribers: Map<string, Subscriber>
+  /** The latest rounds of subscriptions, of here and elsewhere, whose holders append here. */
+  readonly fences: Map<string, Raised>
   /** A heap by time. What it says is looked at when it rings; what no longer holds rings in vain. */
   readonly alarms: Array<Alarm>
   /** Payloads in memory. */
@@ -74,6 +77,7 @@ export const initial = (id: string): State => ({
   id,
   streams: new Map(),
   subscribers: new Map(),
+  fences: new Map(),
   alarms: [],
   hotBytes: 0,
   objects: new Map(),

@@ -5,7 +5,7 @@ import type { Link, Mark } from "../../messages/subscription.ts"
 import { subscriptionCommands } from "../../messages/subscription.ts"
 import type { Context, Decision } from "../decider.ts"
 import type { State } from "./state.ts"
-import { linksOf, pendingOf, type Subscriber, sameConfig, told } from "./subscriber.ts"
+import { fencedBy, linksOf, pendingOf, type Subscriber, sameConfig, told } from "./subscriber.ts"
 
 type Event = EventOf<StreamPartition>
 type Outcome = Decision<unknown, RefusalOf<StreamPartition>, Event>
@@ -117,7 +117,10 @@ const claim = (subscriber: Subscriber, command: Of<"ClaimSubscription">, at: num
   const links = newLinks(subscriber, pending)
   return {
     events: [{ _tag: "SubscriptionWoken", id, wake: made, token: command.token, links }],
-    reply: { wake: made, links: [...linksOf(subscriber), ...links], leaseMs: config.leaseMs }
+    reply: {
+      ...{ wake: made, links: [...linksOf(subscriber), ...links], leaseMs: config.leaseMs },
+      ...fencedBy(subscriber, made.generation)
+    }
   }
 }
 
@@ -128,7 +131,7 @@ interface Shown {
 }
 
 /** Why somebody with these papers may not work on it, or nothing when they may. */
-const barred = (subscriber: Subscriber, { token, wakeId, generation }: Shown) => {
+export const barred = (subscriber: Subscriber, { token, wakeId, generation }: Shown) => {
   const { wake: round, tokens } = subscriber
   if (!tokens.includes(token)) return { _tag: "TokenInvalid" } as const
   const isCurrent = round?.wakeId === wakeId && round.generation === generation && tokens.at(-1) === token
@@ -151,13 +154,17 @@ const ack = (subscriber: Subscriber, command: Of<"AckSubscription">, at: number)
   const acked = new Map(acks.map(({ path, offset }) => [path, offset]))
   const nextWake = done && pendingOf(subscriber, tails).some(({ path, offset }) => offset > (acked.get(path) ?? -1))
   const until = done ? {} : { until: at + subscriber.config.leaseMs }
-  return { events: [{ _tag: "SubscriptionAcked", id, acks, done, ...until }], reply: { nextWake } }
+  return { events: [{ _tag: "SubscriptionAcked", id, acks, done, ...until }], reply: { nextWake, ...over(subscriber) } }
 }
 
 const release = (subscriber: Subscriber, command: Of<"ReleaseSubscription">): Outcome => {
   const refused = barred(subscriber, command)
-  return refused === undefined ? { events: [{ _tag: "SubscriptionLapsed", id: command.id }], reply: {} } : { refused }
+  return refused === undefined
+    ? { events: [{ _tag: "SubscriptionLapsed", id: command.id }], reply: over(subscriber) }
+    : { refused }
 }
+
+const over = (subscriber: Subscriber) => fencedBy(subscriber, subscriber.generation + 1)
 
 const fail = (subscriber: Subscriber, command: Of<"FailDelivery">, at: number): Outcome =>
   subscriber.wake?.generation !== command.generation

@@ -1,4 +1,5 @@
 /** What a partition knows of a subscription that lives in it. */
+import type { Fenced } from "../../messages/fence.ts"
 import type { Link, Subscription, SubscriptionConfig, Wake } from "../../messages/subscription.ts"
 
 export interface Subscriber {
@@ -13,6 +14,8 @@ export interface Subscriber {
   wake: Wake | undefined
   /** The latest rounds' tokens, newest last: an old one is stale, any other is wrong. */
   tokens: ReadonlyArray<string>
+  /** Partitions that took fenced appends of any of its rounds. */
+  fenced?: ReadonlyArray<string>
 }
 
 export const tokensMax = 8
@@ -46,3 +49,7 @@ export const pendingOf = <M extends { readonly path: string; readonly offset: nu
   { links }: Subscriber,
   tails: ReadonlyArray<M>
 ): Array<M> => tails.filter(({ path, offset }) => offset > Math.max(0, links.get(path)?.acked ?? -1))
+
+/** With the end of a round: who has to know of it before the next one begins. */
+export const fencedBy = ({ fenced, createdAt }: Subscriber, generation: number): { readonly fenced?: Fenced } =>
+  fenced === undefined ? {} : { fenced: { since: createdAt, generation, partitions: fenced } }

@@ -86,7 +86,7 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
     idPrefix: `${options.node}-${randomBytes(6).toString("hex")}`
   })
   const signing = signingKeyOf(data.secrets.account.seed)
-  const subscriptions = yield* subscribing(partitions, live, deliverer(signing))
+  const subscriptions = yield* subscribing(partitions, live, deliverer(signing, partitions))
   const sealing = { ...sealingDefaults, hotBytes: options.streamHotBytes ?? sealingDefaults.hotBytes }
   yield* Effect.forkScoped(new Sealer(partitions, ground.objects, sealing).run)
   const surface: Surface = {

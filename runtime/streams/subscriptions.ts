@@ -1,7 +1,8 @@
 /** Sees to it that subscriptions with work are woken, by looking at how things are: what it missed is not lost. */
 
 import { find } from "../../actors/stream-partition/state.ts"
-import { linksOf, pendingOf, type Subscriber } from "../../actors/stream-partition/subscriber.ts"
+import { fencedBy, linksOf, pendingOf, type Subscriber } from "../../actors/stream-partition/subscriber.ts"
+import type { Fenced } from "../../messages/fence.ts"
 import { keyOfPath, pathOfKey } from "../../messages/stream.ts"
 import type { Link, Mark, SubscriptionConfig, Wake } from "../../messages/subscription.ts"
 import { globOf } from "./glob.ts"
@@ -22,6 +23,8 @@ export interface Delivery {
   readonly wake: Wake
   readonly token: string
   readonly links: ReadonlyArray<Link>
+  /** Partitions that took appends of earlier rounds: they hear that those are over before anything is delivered. */
+  readonly fenced?: Fenced
 }
 
 /** `done`: the webhook has dealt with all of it. `accepted`: it will say so itself. */
@@ -218,7 +221,8 @@ export class Subscriptions {
 
   private deliver(subscriber: Subscriber, wake: Wake, token: string, partition: number): void {
     const { id, config } = subscriber
-    this.workings.deliver({ id, config, wake, token, links: linksOf(subscriber) }, (delivered) => {
+    const fenced = fencedBy(subscriber, wake.generation)
+    this.workings.deliver({ id, config, wake, token, links: linksOf(subscriber), ...fenced }, (delivered) => {
       const { generation, wakeId } = wake
       if (delivered === "accepted") return
       if (delivered === "done") {

@@ -1,9 +1,12 @@
 /** Subscriptions over HTTP, below `__ds`: made, shown and deleted, claimed, acknowledged and released. */
 import { Schema } from "effect"
+import type { Fenced } from "../../../messages/fence.ts"
 import { keyOfPath, parseOffset, pathOfKey } from "../../../messages/stream.ts"
 import { type Link, type Mark, type Subscription, SubscriptionId, type Wake } from "../../../messages/subscription.ts"
+import { endEarlier } from "../../streams/fences.ts"
 import type { Command, Outcome, Refusal } from "../../streams/partitions.ts"
 import { tokenIn } from "../bearer.ts"
+import { fenceText } from "./fence.ts"
 import { refuseOutcome, reply, sayJson } from "./reply.ts"
 import { BadRequest, readAll } from "./request.ts"
 import type { Asked, Surface } from "./surface.ts"
@@ -231,20 +234,41 @@ const claim: Handler = (at) =>
     const tails = at.surface.subscriptions.work(at.id, at.partition)
     const wakeId = `w_${at.surface.secret()}`
     send(at, { _tag: "ClaimSubscription", id: at.id, worker, wakeId, token, tails }, (ok) => {
-      const claimed = ok as { readonly wake: Wake; readonly links: ReadonlyArray<Link>; readonly leaseMs: number }
-      const known = new Map(claimed.links.map((each) => [each.path, each]))
-      sayJson(at.asked.exchange, 200, {
-        wake_id: claimed.wake.wakeId,
-        generation: claimed.wake.generation,
-        token,
-        lease_ttl_ms: claimed.leaseMs,
-        streams: claimed.wake.tails.map((mark) => ({
-          ...linkText(known.get(mark.path) ?? { path: mark.path, link: "glob", acked: -1 }),
-          tail_offset: markText(mark.offset),
-          has_pending: true
-        }))
-      })
+      const claimed = ok as Claimed
+      // Whoever held it before can append nothing more, wherever that was: then it is this worker's.
+      ended(at, claimed.fenced, () => sayJson(at.asked.exchange, 200, claimText(at.id, claimed, token)))
     })
+  })
+
+interface Claimed {
+  readonly wake: Wake
+  readonly links: ReadonlyArray<Link>
+  readonly leaseMs: number
+  readonly fenced?: Fenced
+}
+
+const claimText = (id: string, { wake, links, leaseMs }: Claimed, token: string) => {
+  const { wakeId, generation } = wake
+  const known = new Map(links.map((each) => [each.path, each]))
+  return {
+    wake_id: wakeId,
+    generation,
+    token,
+    fence: fenceText({ id, wakeId, generation, token }),
+    lease_ttl_ms: leaseMs,
+    streams: wake.tails.map((mark) => ({
+      ...linkText(known.get(mark.path) ?? { path: mark.path, link: "glob", acked: -1 }),
+      tail_offset: markText(mark.offset),
+      has_pending: true
+    }))
+  }
+}
+
+/** Goes on when every partition that took appends of earlier rounds knows that they are over. */
+const ended = ({ surface, asked, id }: Control, fenced: Fenced | undefined, use: () => void): void =>
+  endEarlier(surface.partitions, { id, fenced, caller: asked.caller }, (failed) => {
+    if (failed === undefined) use()
+    else refuseOutcome(asked.exchange, failed)
   })
 
 /** -1 is no place to acknowledge: whoever means it has done nothing. */
@@ -269,8 +293,10 @@ const ack: Handler = (at) =>
       done: isDone
     }
     send(at, { ...command, tails: marks }, (ok) => {
-      const { nextWake } = ok as { readonly nextWake: boolean }
-      sayJson(at.asked.exchange, 200, { ok: true, next_wake: nextWake })
+      const { nextWake, fenced } = ok as { readonly nextWake: boolean; readonly fenced?: Fenced }
+      const answer = () => sayJson(at.asked.exchange, 200, { ok: true, next_wake: nextWake })
+      if (isDone) ended(at, fenced, answer)
+      else answer()
     })
   })
 
@@ -278,5 +304,7 @@ const release: Handler = (at) =>
   body(at, "release", ({ wake_id: wakeId, generation }) => {
     const token = tokenIn(at.asked.exchange.request)
     if (token === undefined) return fail(at.asked, 401, "TOKEN_INVALID")
-    send(at, { _tag: "ReleaseSubscription", id: at.id, token, wakeId, generation }, () => done(at))
+    send(at, { _tag: "ReleaseSubscription", id: at.id, token, wakeId, generation }, (ok) =>
+      ended(at, (ok as { readonly fenced?: Fenced }).fenced, () => done(at))
+    )
   })

@@ -2,6 +2,9 @@
 import { Option, Schema } from "effect"
 import { offsetText, parseOffset, streamFault } from "../../../messages/stream.ts"
 import type { Append, Appended } from "../../../messages/stream-partition.ts"
+import { tellFenced } from "../../streams/fences.ts"
+import type { Outcome } from "../../streams/partitions.ts"
+import { fenceOf } from "./fence.ts"
 import { refuse, refuseOutcome, reply, sayJson } from "./reply.ts"
 import { BadRequest, header, payloadOf, readAll } from "./request.ts"
 import type { Asked, Handler, Surface } from "./surface.ts"
@@ -51,16 +54,21 @@ const ackText = ({ tail, from, closed, duplicate, producer }: Appended) => ({
 const sendAll = (surface: Surface, asked: Asked, operations: ReadonlyArray<Append>): void => {
   const { exchange, caller } = asked
   const { partitions } = surface
+  const claim = fenceOf(exchange.request)
+  if (claim instanceof BadRequest) return refuse(exchange, claim.status, claim.why)
   const partition = partitions.of(operations[0]?.stream ?? "")
   const stray = operations.find(({ stream }) => partitions.of(stream) !== partition)
   if (stray !== undefined) return refuseOutcome(exchange, { refused: { _tag: "OtherPartition", stream: stray.stream } })
-  partitions.tell(partition, { _tag: "AppendAll", operations }, caller, (outcome) => {
+  const answered = (outcome: Outcome): void => {
     if (!("ok" in outcome)) return refuseOutcome(exchange, outcome)
     const headers = { "stream-durability": surface.durability }
     if (header(exchange.request, "prefer") === "return=minimal") return reply(exchange, 204, headers)
     const { appended } = outcome.ok as { readonly appended: ReadonlyArray<Appended> }
     sayJson(exchange, 200, appended.map(ackText), headers)
-  })
+  }
+  const command = { _tag: "AppendAll" as const, operations }
+  if (claim === undefined) partitions.tell(partition, command, caller, answered)
+  else tellFenced(partitions, { partition, claim, caller }, command, answered)
 }
 
 const Operation = Schema.Struct({

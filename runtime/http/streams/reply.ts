@@ -7,7 +7,15 @@ import type { Exchange } from "../exchange.ts"
 const requestHeaders = [
   ...["Content-Type", "Authorization", "If-None-Match", "If-Match", "Last-Event-ID", "Stream-Seq", "Stream-TTL"],
   ...["Stream-Expires-At", "Stream-Closed", "Stream-Forked-From", "Stream-Fork-Offset", "Stream-Fork-Sub-Offset"],
-  ...["Producer-Id", "Producer-Epoch", "Producer-Seq", "Stream-Min-Offset", "Stream-Attrs", "Stream-Snapshot-Match"]
+  ...[
+    "Producer-Id",
+    "Producer-Epoch",
+    "Producer-Seq",
+    "Stream-Min-Offset",
+    "Stream-Attrs",
+    "Stream-Snapshot-Match",
+    "Stream-Fence"
+  ]
 ].join(", ")
 
 export const always = {
@@ -111,6 +119,14 @@ const wording: Wording = {
   }),
   BadSnapshot: ({ why }) => ({ status: 409, text: why }),
   NoSnapshot: () => ({ status: 404, text: "the stream has no snapshot" }),
+  Fenced: ({ generation }) => ({
+    status: 403,
+    text: `the claim is over: the subscription is at generation ${generation}`,
+    headers: { "stream-fence-generation": String(generation) }
+  }),
+  FenceUnproven: ({ subscription }) => ({ status: 403, text: `the claim of ${subscription} is over` }),
+  TokenInvalid: () => ({ status: 403, text: "the claim is none of its subscription" }),
+  NoSuchSubscription: ({ id }) => ({ status: 403, text: `the claim is over: there is no subscription ${id}` }),
   OtherPartition: ({ stream }) => ({ status: 409, text: `${stream} lives in another partition than the first stream` }),
   Full: ({ what, max }) => ({ status: 503, text: `full: ${max} ${what} is the bound`, headers: { "retry-after": "5" } })
 }

@@ -1,7 +1,10 @@
 /** Webhooks: a signed POST to the subscriber, and the public key by which it knows the signature. */
 import { createHash, createPrivateKey, createPublicKey, hkdfSync, type KeyObject, sign } from "node:crypto"
 import { offsetText } from "../../../messages/stream.ts"
+import { endEarlier } from "../../streams/fences.ts"
+import type { Partitions } from "../../streams/partitions.ts"
 import type { Delivered, Delivery } from "../../streams/subscriptions.ts"
+import { fenceText } from "./fence.ts"
 
 /** PKCS #8 around the 32 bytes of an Ed25519 key. */
 const pkcs8Head = Buffer.from("302e020100300506032b657004220420", "hex")
@@ -29,11 +32,12 @@ const signatureOf = ({ key, kid }: SigningKey, body: string, seconds: number): s
 export const markText = (offset: number): string => (offset < 0 ? "-1" : offsetText(offset))
 
 const bodyOf = ({ id, config, wake, token, links }: Delivery): string => {
+  const { wakeId, generation } = wake
   const known = new Map(links.map((link) => [link.path, link]))
   return JSON.stringify({
     subscription_id: id,
-    wake_id: wake.wakeId,
-    generation: wake.generation,
+    wake_id: wakeId,
+    generation,
     streams: wake.tails.map(({ path, offset }) => ({
       path,
       link_type: known.get(path)?.link ?? "glob",
@@ -42,7 +46,8 @@ const bodyOf = ({ id, config, wake, token, links }: Delivery): string => {
       has_pending: offset > (known.get(path)?.acked ?? -1)
     })),
     callback_url: `${config.base}/__ds/subscriptions/${encodeURIComponent(id)}/callback`,
-    callback_token: token
+    callback_token: token,
+    fence: fenceText({ id, wakeId, generation, token })
   })
 }
 
@@ -80,9 +85,13 @@ const isDone = (text: string): boolean => {
 }
 
 export const deliverer =
-  (signing: SigningKey) =>
+  (signing: SigningKey, partitions: Partitions) =>
   (delivery: Delivery, done: (delivered: Delivered) => void): void => {
-    attempt(signing, delivery).then(done, () => done("failed"))
+    const { id, fenced } = delivery
+    endEarlier(partitions, { id, fenced, caller: "node" }, (failed) => {
+      if (failed !== undefined) return done("failed")
+      attempt(signing, delivery).then(done, () => done("failed"))
+    })
   }
 
 const privateV4 =

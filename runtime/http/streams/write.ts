@@ -2,8 +2,10 @@
 import type { OutgoingHttpHeaders } from "node:http"
 import { offsetText } from "../../../messages/stream.ts"
 import type { Appended, StreamInfo } from "../../../messages/stream-partition.ts"
-import type { Command } from "../../streams/partitions.ts"
+import { type Claim, tellFenced } from "../../streams/fences.ts"
+import type { Command, Outcome } from "../../streams/partitions.ts"
 import { answerCreated, prepared } from "./body.ts"
+import { fenceOf } from "./fence.ts"
 import { fork } from "./fork.ts"
 import { head, refuse, refuseOutcome, reply } from "./reply.ts"
 import { BadRequest, expiryOf, header, ifMatchOf, isClosing, producerOf, readAll, typeToCreate } from "./request.ts"
@@ -43,6 +45,8 @@ export const append: Handler = (surface, asked) => {
   if (producer instanceof BadRequest) return refuse(exchange, producer.status, producer.why)
   const ifTail = ifMatchOf(request)
   if (ifTail instanceof BadRequest) return refuse(exchange, ifTail.status, ifTail.why)
+  const claim = fenceOf(request)
+  if (claim instanceof BadRequest) return refuse(exchange, claim.status, claim.why)
   const close = isClosing(request)
   const seq = header(request, "stream-seq")
   const contentType = header(request, "content-type")?.trim()
@@ -58,17 +62,20 @@ export const append: Handler = (surface, asked) => {
       ...(seq !== undefined && { seq }),
       ...(ifTail !== undefined && { ifTail })
     }
-    if (body.length === 0) return sendAppend(surface, asked, bare)
+    if (body.length === 0) return sendAppend(surface, asked, bare, claim)
     prepared(surface, asked, { body, contentType: type.contentType ?? "" }, (payload) =>
-      sendAppend(surface, asked, { ...bare, body: payload })
+      sendAppend(surface, asked, { ...bare, body: payload }, claim)
     )
   })
 }
 
-const sendAppend = (surface: Surface, asked: Asked, command: Command & { readonly _tag: "Append" }): void => {
+type AppendCommand = Command & { readonly _tag: "Append" }
+
+const sendAppend = (surface: Surface, asked: Asked, command: AppendCommand, claim: Claim | undefined): void => {
   const { partitions, durability } = surface
-  const { exchange } = asked
-  partitions.tell(partitions.of(asked.key), command, asked.caller, (outcome) => {
+  const { exchange, caller } = asked
+  const partition = partitions.of(asked.key)
+  const answered = (outcome: Outcome): void => {
     if (!("ok" in outcome)) return refuseOutcome(exchange, outcome)
     const { tail, closed, duplicate, producer } = outcome.ok as Appended
     const headers: OutgoingHttpHeaders = { "stream-next-offset": offsetText(tail), "stream-durability": durability }
@@ -79,7 +86,9 @@ const sendAppend = (surface: Surface, asked: Asked, command: Command & { readonl
     }
     const isPlain = producer === undefined || duplicate || command.body === undefined
     reply(exchange, isPlain ? 204 : 200, headers)
-  })
+  }
+  if (claim === undefined) partitions.tell(partition, command, caller, answered)
+  else tellFenced(partitions, { partition, claim, caller }, command, answered)
 }
 
 export const remove: Handler = ({ partitions }, { key, caller, exchange }) => {
