@@ -1,6 +1,10 @@
 /** Makes names in directories survive power loss, with as few syncs as many writers at once allow. */
-import { mkdir, open } from "node:fs/promises"
+import { closeSync, fsync, openSync } from "node:fs"
+import { mkdir } from "node:fs/promises"
 import { dirname } from "node:path"
+import { promisify } from "node:util"
+
+const syncLater = promisify(fsync)
 
 /** Directories that are known to be durable; when there are more, the memory of them starts anew. */
 const knownMax = 20_000
@@ -18,11 +22,11 @@ export interface Durable {
 }
 
 const syncOnce = async (directory: string): Promise<void> => {
-  const handle = await open(directory, "r")
+  const fd = openSync(directory, "r")
   try {
-    await handle.sync()
+    await syncLater(fd)
   } finally {
-    await handle.close()
+    closeSync(fd)
   }
 }
 

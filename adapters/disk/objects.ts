@@ -1,6 +1,8 @@
 /** A directory as an object store: each object is a file that appears whole, stays as it is and survives power loss. */
-import { type FileHandle, link, mkdir, open, rename, stat, unlink } from "node:fs/promises"
+import { closeSync, fstatSync, linkSync, open, read as readFile, unlinkSync } from "node:fs"
+import { mkdir, rename, stat, unlink } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
+import { promisify } from "node:util"
 import { Effect, Layer, Semaphore, Stream } from "effect"
 import { keyFault } from "../../messages/keys.ts"
 import {
@@ -31,6 +33,9 @@ const removedAtOnce = 64
 /** A folder can only vanish by somebody else's hand between its making and its use. */
 const placingsMax = 3
 
+const openLater = promisify(open)
+const readLater = promisify(readFile)
+
 interface Directory {
   readonly root: string
   readonly lock: Lock
@@ -58,7 +63,7 @@ const fileAt = async (path: string) => {
 const linkNew = async (at: Directory, temporary: Temporary, target: string): Promise<boolean> => {
   for (let attempt = 1; ; attempt++) {
     try {
-      await link(temporary.path, target)
+      linkSync(temporary.path, target)
       return true
     } catch (cause) {
       if (codeOf(cause) === "EEXIST") return false
@@ -97,6 +102,15 @@ const place = async (
   return "conflict"
 }
 
+/** A rename has taken it away already. */
+const discard = (path: string): void => {
+  try {
+    unlinkSync(path)
+  } catch (cause) {
+    if (codeOf(cause) !== "ENOENT") throw cause
+  }
+}
+
 const store = async (at: Directory, key: string, bytes: Uint8Array, condition?: Condition): Promise<Outcome> => {
   const target = join(at.root, key)
   const temporary = await at.temporaries.write(bytes)
@@ -104,19 +118,20 @@ const store = async (at: Directory, key: string, bytes: Uint8Array, condition?: 
   try {
     outcome = await place(at, temporary, target, condition)
   } finally {
-    await orUndefined(unlink(temporary.path), "ENOENT")
+    discard(temporary.path)
   }
   if (outcome !== "conflict") await at.durable.sync(dirname(target))
   return outcome
 }
 
-const readPart = async (handle: FileHandle, range: Range | undefined): Promise<Uint8Array | undefined> => {
-  const found = await handle.stat()
+const readPart = async (fd: number, range: Range | undefined): Promise<Uint8Array | undefined> => {
+  const found = fstatSync(fd)
   if (!found.isFile()) return undefined
   const from = Math.min(range?.offset ?? 0, found.size)
-  const bytes = new Uint8Array(Math.min(range?.length ?? found.size, found.size - from))
+  // Every byte of it is read, or it is not given to anybody.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(Math.min(range?.length ?? found.size, found.size - from)).buffer)
   for (let at = 0; at < bytes.length; ) {
-    const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at)
+    const { bytesRead } = await readLater(fd, bytes, at, bytes.length - at, from + at)
     if (bytesRead === 0) throw new Error(`the file ends ${bytes.length - at} bytes early: somebody has changed it`)
     at += bytesRead
   }
@@ -124,12 +139,12 @@ const readPart = async (handle: FileHandle, range: Range | undefined): Promise<U
 }
 
 const read = async (at: Directory, key: string, range: Range | undefined): Promise<Uint8Array | undefined> => {
-  const handle = await orUndefined(open(join(at.root, key), "r"), "ENOENT", "ENOTDIR")
-  if (handle === undefined) return undefined
+  const fd = await orUndefined(openLater(join(at.root, key), "r"), "ENOENT", "ENOTDIR")
+  if (fd === undefined) return undefined
   try {
-    return await readPart(handle, range)
+    return await readPart(fd, range)
   } finally {
-    await handle.close()
+    closeSync(fd)
   }
 }
 

@@ -1,10 +1,20 @@
 /** Files on their way into the store: written and synced under a name of their own, invisible until they are whole. */
 import { createHash, randomUUID } from "node:crypto"
-import { readlinkSync } from "node:fs"
-import { type FileHandle, mkdir, open, readdir, stat, unlink, utimes } from "node:fs/promises"
+import { closeSync, fstatSync, fsync, futimesSync, openSync, readlinkSync, unlinkSync, write, writeSync } from "node:fs"
+import { mkdir, open, readdir, stat, unlink, utimes } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { codeOf } from "./fault.ts"
+
+/**
+ * What only touches the page cache is called at once: a way through the thread pool and back costs more than the call
+ * itself. More bytes than this are copied by the pool, and what waits for the disk always is.
+ */
+const atOnceBytesMax = 256 * 1024
+
+const writeLater = promisify(write)
+const syncLater = promisify(fsync)
 
 /** What a process elsewhere left behind is given this long: nobody writes one object for a day. */
 const strangerMsMax = 24 * 60 * 60 * 1000
@@ -52,10 +62,11 @@ interface Stat {
 export const etagOf = (at: Stat): string =>
   `"${at.ino.toString(36)}-${at.mtimeNs.toString(36)}-${at.size.toString(36)}"`
 
-const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> => {
+const writeAll = async (fd: number, bytes: Uint8Array): Promise<void> => {
   for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at)
-    at += bytesWritten
+    const left = bytes.length - at
+    if (left <= atOnceBytesMax) at += writeSync(fd, bytes, at, left, at)
+    else at += (await writeLater(fd, bytes, at, left, at)).bytesWritten
   }
 }
 
@@ -81,18 +92,18 @@ export const temporaries = (directory: string): Temporaries => {
   return {
     write: async (bytes) => {
       const path = join(directory, `${own}-${++written}`)
-      const handle = await open(path, "wx", 0o600)
+      const fd = openSync(path, "wx", 0o600)
       try {
-        await writeAll(handle, bytes)
+        await writeAll(fd, bytes)
         const seconds = stampMicros() / 1e6
-        await handle.utimes(seconds, seconds)
-        await handle.sync()
-        return { path, etag: etagOf(await handle.stat({ bigint: true })) }
+        futimesSync(fd, seconds, seconds)
+        await syncLater(fd)
+        return { path, etag: etagOf(fstatSync(fd, { bigint: true })) }
       } catch (cause) {
-        await unlink(path).catch(() => undefined)
+        unlinkSync(path)
         throw cause
       } finally {
-        await handle.close()
+        closeSync(fd)
       }
     },
     younger: async (temporary, than) => {
