@@ -1,4 +1,7 @@
-/** A mounted workspace beside a local directory, and beside other mounts: `--peer NAME=DIRECTORY`. */
+/**
+ * A mounted workspace beside a local directory, and beside other mounts: `--peer NAME=DIRECTORY`, or
+ * `--juicefs BINARY --redis BINARY`.
+ */
 import {
   closeSync,
   existsSync,
@@ -17,6 +20,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { cleanUp, kill, up } from "../real/command.ts"
 import { Hosts, noMounts } from "../real/mounts.ts"
+import { juicefsOf } from "./juicefs.ts"
 
 /** Sizes: `--files N` for the small ones, `--mib N` for the large one. */
 interface Sizes {
@@ -145,6 +149,7 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     mib: flag(args, "mib", 512)
   }
   const hosts = new Hosts()
+  const peer = await juicefsOf(args)
   const node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0")
   try {
     await hosts.run("workspace", "create", "bench")
@@ -153,7 +158,8 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     const mountMs = performance.now() - began
     const b = await hosts.mount("bench", "b")
     const local = mkdtempSync(join(tmpdir(), "artifacts-bench-"))
-    const places = [["local", local], ["artifacts", a], ...peersOf(args)] as const
+    const peers = [...peersOf(args), ...(peer === undefined ? [] : [["juicefs", peer.directory] as const])]
+    const places = [["local", local], ["artifacts", a], ...peers] as const
     const all = new Map(places.map(([name, place]) => [name, measure(place, sizes)]))
     rmSync(local, { recursive: true, force: true })
     const [half, most] = visible(a, b, 200)
@@ -163,6 +169,7 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     process.stdout.write(`${args.includes("--json") ? JSON.stringify(told, null, 2) : text}\n`)
   } finally {
     await hosts.end()
+    await peer?.end()
     await kill(node)
     cleanUp()
   }

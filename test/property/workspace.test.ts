@@ -12,6 +12,7 @@ import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import { Desk, digestsOf, root } from "../unit/workspace.ts"
 import { dump } from "./workspace.dump.ts"
 import { byteOf, Model, type Node, type Time } from "./workspace.model.ts"
+import { savedMeanwhile } from "./workspace.saving.ts"
 
 const names = ["a", "b", "c", "\udcff\udc80", "né"]
 const sessions = ["s1", "s2", "s3"]
@@ -373,6 +374,8 @@ describe("a workspace", () => {
         )
         expect(dump(folded)).toEqual(state)
         expect(dump(load(save(run.desk.tree), "acme_1"))).toEqual(state)
+        const { then, saved } = savedMeanwhile(run.desk.log, Math.floor(run.desk.log.length / 2))
+        expect(saved).toEqual(then)
         for (const [what, count] of run.counts) counts.set(what, (counts.get(what) ?? 0) + count)
       }),
       { numRuns: Number(process.env["RUNS"] ?? 150) }

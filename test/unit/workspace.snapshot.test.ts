@@ -2,8 +2,8 @@
 import { tableFromIPC } from "apache-arrow"
 import { describe, expect, it } from "vitest"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
-import type { TableName } from "../../actors/workspace/snapshot/capture.ts"
 import { load, open } from "../../actors/workspace/snapshot/load.ts"
+import type { TableName } from "../../actors/workspace/snapshot/rows.ts"
 import { save, saving } from "../../actors/workspace/snapshot/save.ts"
 import { initial, type Tree } from "../../actors/workspace/tree/tree.ts"
 import { chunkBytes } from "../../messages/slices.ts"
@@ -88,7 +88,7 @@ describe("a snapshot", () => {
   it("is of the moment of its first step, and yields on the way", () => {
     const { tree } = furnished()
     const before = dump(tree)
-    const steps = saving(tree)
+    const steps = saving(tree, 2)
     steps.next()
     for (let n = 0; n < 50; n++) {
       const event = { ino: 1000 + n, parent: 1, name: `n${n}`, type: "file" as const, mode: 0, uid: 0, gid: 0 }
@@ -97,7 +97,20 @@ describe("a snapshot", () => {
     evolve(tree, { _tag: "Truncated", ino: 2, size: 0, time: [0, 0], version: 99 }, 0)
     let step = steps.next()
     while (step.done !== true) step = steps.next()
-    expect(dump(load(step.value, "acme_1"))).toEqual(before)
+    expect(dump(load(Buffer.concat(step.value), "acme_1"))).toEqual(before)
+    expect([tree.inodes, tree.names, tree.slices, tree.garbage].map(({ watching }) => watching.size)).toEqual([
+      0, 0, 0, 0
+    ])
+  })
+
+  it("that is given up lets go of the tree", () => {
+    const { tree } = furnished()
+    const steps = saving(tree, 2)
+    steps.next()
+    steps.next()
+    expect(tree.names.watching.size).toBe(1)
+    steps.return([])
+    expect(tree.names.watching.size + tree.garbage.watching.size).toBe(0)
   })
 
   it("of many entries is in several batches, with names of any bytes in all of them", () => {
@@ -113,7 +126,7 @@ describe("a snapshot", () => {
     let step = parts.next()
     for (; step.done !== true; step = parts.next()) steps += 1
     expect(steps).toBeGreaterThan(5)
-    const copy = load(step.value, "acme_1")
+    const copy = load(Buffer.concat(step.value), "acme_1")
     expect(copy.names.name.slice(0, count)).toEqual(tree.names.name.slice(0, count))
     expect(dump(copy)).toEqual(dump(tree))
   })

@@ -27,6 +27,7 @@ const settle = (tree: Tree, slot: number, extents: Extents, more: number): void 
 }
 
 const editable = (tree: Tree, slot: number): Extents => {
+  tree.inodes.keep(slot)
   const body = tree.inodes.body[slot]
   return Array.isArray(body) ? body : [...extentsOf(tree, slot)]
 }
@@ -39,6 +40,7 @@ interface Changed {
 
 const changed = (tree: Tree, slot: number, { size, time, mode }: Changed): void => {
   const { inodes } = tree
+  inodes.keep(slot)
   inodes.size[slot] = size
   if (mode !== undefined) inodes.mode[slot] = ((inodes.mode[slot] as number) & typeMask) | mode
   touch(tree, slot, time)

@@ -11,9 +11,7 @@ export interface Death {
 export const counting = (tree: Tree, death: Death): Counting => {
   const { slices, garbage } = tree
   return (slice, change) => {
-    const uses = (slices.uses[slice] as number) + change
-    slices.uses[slice] = uses
-    if (uses > 0) return
+    if (slices.use(slice, change) > 0) return
     garbage.push({
       id: slices.id[slice] as number,
       size: slices.size[slice] as number,

@@ -98,6 +98,7 @@ const setAttributes = (tree: Tree, event: Of<"AttributesSet">): void => {
   const { inodes } = tree
   const slot = inodes.find(event.ino)
   if (slot < 0) return
+  inodes.keep(slot)
   if (event.mode !== undefined) inodes.mode[slot] = ((inodes.mode[slot] as number) & typeMask) | event.mode
   if (event.uid !== undefined) inodes.uid[slot] = event.uid
   if (event.gid !== undefined) inodes.gid[slot] = event.gid
@@ -109,6 +110,7 @@ const setAttributes = (tree: Tree, event: Of<"AttributesSet">): void => {
 const setXattr = (tree: Tree, event: Of<"XattrSet" | "XattrRemoved">): void => {
   const slot = tree.inodes.find(event.ino)
   if (slot < 0) return
+  tree.inodes.keep(slot)
   const kept = tree.xattrs.get(event.ino) ?? new Map<string, string>()
   if (event._tag === "XattrSet") kept.set(event.name, event.value)
   else kept.delete(event.name)

@@ -10,14 +10,17 @@ type Of<Tag extends WorkspaceEvent["_tag"]> = Extract<WorkspaceEvent, { readonly
 type Orphaned = Of<"Unlinked">["orphan"]
 
 export const setAtime = (tree: Tree, slot: number, [s, ns]: Time): void => {
+  tree.inodes.keep(slot)
   tree.inodes.atime[slot] = s
   tree.inodes.atimeNs[slot] = ns
 }
 export const setMtime = (tree: Tree, slot: number, [s, ns]: Time): void => {
+  tree.inodes.keep(slot)
   tree.inodes.mtime[slot] = s
   tree.inodes.mtimeNs[slot] = ns
 }
 export const setCtime = (tree: Tree, slot: number, [s, ns]: Time): void => {
+  tree.inodes.keep(slot)
   tree.inodes.ctime[slot] = s
   tree.inodes.ctimeNs[slot] = ns
 }
@@ -29,6 +32,7 @@ export const touch = (tree: Tree, slot: number, time: Time): void => {
 }
 
 const relink = (tree: Tree, slot: number, change: number): void => {
+  tree.inodes.keep(slot)
   tree.inodes.nlink[slot] = Math.max(0, (tree.inodes.nlink[slot] as number) + change)
 }
 
@@ -51,6 +55,8 @@ export const create = (tree: Tree, event: Of<"Created">): void => {
   if (event.rdev !== undefined) tree.rdevs.set(event.ino, event.rdev)
   tree.nextIno = Math.max(tree.nextIno, event.ino + 1)
   if (event.name === undefined) return orphan(tree, event.ino, event.orphan ?? { until: 0 }, true)
+  // The directory's cursor moves on with it.
+  inodes.keep(parent)
   tree.names.add(list, parent, event.name, slot)
   if (isList) relink(tree, parent, 1)
   touch(tree, parent, event.time)
@@ -61,6 +67,7 @@ export const link = (tree: Tree, event: Of<"Linked">): void => {
   const slot = tree.inodes.find(event.ino)
   const list = directoryOf(tree, parent)
   if (list === undefined || slot < 0) return
+  tree.inodes.keep(parent)
   tree.names.add(list, parent, event.name, slot)
   relink(tree, slot, 1)
   setCtime(tree, slot, event.time)
@@ -101,6 +108,7 @@ export const unlink = (tree: Tree, event: Of<"Unlinked">, at: number): void => {
 const adopt = (tree: Tree, slot: number, from: number, to: number): void => {
   const list = directoryOf(tree, slot)
   if (list === undefined || from === to) return
+  tree.inodes.keep(slot)
   list.parent = tree.inodes.ino[to] as number
   relink(tree, from, -1)
   relink(tree, to, 1)
@@ -117,10 +125,11 @@ export const rename = (tree: Tree, event: Of<"Renamed">, at: number): void => {
   const slot = names.childOf(entry)
   const toEntry = names.find(to, event.toName)
   const other = toEntry < 0 ? -1 : names.childOf(toEntry)
-  if (toEntry >= 0) names.child[toEntry] = slot + 1
+  inodes.keep(to)
+  if (toEntry >= 0) names.point(toEntry, slot)
   else names.add(toList, to, event.toName, slot)
   if (event.exchange === true && other >= 0) {
-    names.child[entry] = other + 1
+    names.point(entry, other)
     adopt(tree, other, to, from)
     setCtime(tree, other, event.time)
   } else names.remove(list, entry)
@@ -136,6 +145,7 @@ export const rename = (tree: Tree, event: Of<"Renamed">, at: number): void => {
 /** The inode is gone, and what only it reached is garbage. */
 export const drop = (tree: Tree, slot: number, death: Death): void => {
   const { inodes } = tree
+  inodes.keep(slot)
   const ino = inodes.ino[slot] as number
   const list = directoryOf(tree, slot)
   if (list !== undefined) tree.names.drop(list)

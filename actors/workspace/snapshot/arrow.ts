@@ -1,14 +1,15 @@
 /** Tables of plain columns as Arrow IPC streams, batch by batch, and back. */
 import {
+  AsyncByteQueue,
   type Data,
   Field,
   Int64,
   makeData,
   RecordBatch,
+  RecordBatchReader,
   RecordBatchStreamWriter,
   Schema,
   Struct,
-  tableFromIPC,
   Uint16,
   Uint32,
   Uint64,
@@ -22,7 +23,7 @@ export type Column =
   | { readonly type: "uint16"; readonly values: Uint16Array }
   /** 64 bits that are no number: their halves. */
   | { readonly type: "uint64"; readonly values: Halves }
-  | { readonly type: "utf8"; readonly values: Texts }
+  | { readonly type: "utf8"; readonly values: ReadonlyArray<string> }
 
 export interface Halves {
   readonly length: number
@@ -30,16 +31,7 @@ export interface Halves {
   readonly low: Uint32Array
 }
 
-/** Strings, which may be made one by one. */
-export interface Texts {
-  readonly length: number
-  readonly at: (row: number) => string | undefined
-}
-
 export type Columns = Readonly<Record<string, Column>>
-
-/** Rows of one record batch: some milliseconds of work, after which others may have their turn. */
-const batchRows = 32_768
 
 const types = { uint64: new Uint64(), int64: new Int64(), uint32: new Uint32(), uint16: new Uint16(), utf8: new Utf8() }
 const twoTo32 = 0x1_0000_0000
@@ -55,11 +47,11 @@ const toInt64 = (values: Float64Array): BigInt64Array => {
   return new BigInt64Array(halves.buffer)
 }
 
-const toUint64 = ({ high, low }: Halves, from: number, to: number): BigUint64Array => {
-  const halves = new Uint32Array((to - from) * 2)
-  for (let row = from; row < to; row++) {
-    halves[2 * (row - from)] = low[row] as number
-    halves[2 * (row - from) + 1] = high[row] as number
+const toUint64 = ({ length, high, low }: Halves): BigUint64Array => {
+  const halves = new Uint32Array(length * 2)
+  for (let row = 0; row < length; row++) {
+    halves[2 * row] = low[row] as number
+    halves[2 * row + 1] = high[row] as number
   }
   return new BigUint64Array(halves.buffer)
 }
@@ -76,20 +68,17 @@ const fromInt64 = (values: BigInt64Array): Float64Array => {
 /** Told of a string that is not UTF-8, which Arrow cannot hold as it is. */
 export type IllFormed = (column: string, row: number, text: string) => void
 
-const toUtf8 = (texts: Texts, from: number, to: number, ill: (row: number, text: string) => void) => {
-  const offsets = new Int32Array(to - from + 1)
-  const strings: Array<string> = []
+const toUtf8 = (texts: ReadonlyArray<string>, ill: (row: number, text: string) => void) => {
+  const offsets = new Int32Array(texts.length + 1)
   let room = 0
-  for (let row = from; row < to; row++) {
-    const text = texts.at(row) ?? ""
+  for (const [row, text] of texts.entries()) {
     if (!text.isWellFormed()) ill(row, text)
     room += text.length * 3
-    strings.push(text)
   }
   const bytes = Buffer.allocUnsafe(room)
   let end = 0
-  for (let row = 0; row < strings.length; row++) {
-    end = put(bytes, strings[row] as string, end)
+  for (const [row, text] of texts.entries()) {
+    end = put(bytes, text, end)
     offsets[row + 1] = end
   }
   return { offsets, bytes: bytes.subarray(0, end) }
@@ -106,40 +95,61 @@ const put = (bytes: Buffer, text: string, from: number): number => {
   return end
 }
 
-const dataOf = (column: Column, from: number, to: number, ill: (row: number, text: string) => void): Data => {
-  const length = to - from
+const dataOf = (column: Column, ill: (row: number, text: string) => void): Data => {
+  const { length } = column.values
   switch (column.type) {
     case "int64":
-      return makeData({ type: types.int64, length, data: toInt64(column.values.subarray(from, to)) })
+      return makeData({ type: types.int64, length, data: toInt64(column.values) })
     case "uint64":
-      return makeData({ type: types.uint64, length, data: toUint64(column.values, from, to) })
+      return makeData({ type: types.uint64, length, data: toUint64(column.values) })
     case "uint32":
-      return makeData({ type: types.uint32, length, data: column.values.subarray(from, to) })
+      return makeData({ type: types.uint32, length, data: column.values })
     case "uint16":
-      return makeData({ type: types.uint16, length, data: column.values.subarray(from, to) })
+      return makeData({ type: types.uint16, length, data: column.values })
     case "utf8": {
-      const { offsets, bytes } = toUtf8(column.values, from, to, ill)
+      const { offsets, bytes } = toUtf8(column.values, ill)
       return makeData({ type: types.utf8, length, valueOffsets: offsets, data: bytes })
     }
   }
 }
 
-/** One Arrow IPC stream. It yields after each batch. */
-export function* encode(columns: Columns, ill: IllFormed): Generator<void, Uint8Array> {
-  const all = Object.entries(columns)
-  const rows = all[0]?.[1].values.length ?? 0
-  const schema = new Schema(all.map(([name, { type }]) => new Field(name, types[type], false)))
+/** What a writer is done with, piece by piece. */
+class Sink extends AsyncByteQueue {
+  readonly pieces: Array<Uint8Array> = []
+
+  override write(piece: Uint8Array): void {
+    this.pieces.push(piece)
+  }
+}
+
+export const rowsOf = (columns: Columns): number => Object.values(columns)[0]?.values.length ?? 0
+
+/**
+ * One Arrow IPC stream, in pieces: a record batch for each of the tables, which have the same columns; there is at
+ * least one. It yields after each batch.
+ */
+export function* encode(tables: Iterable<Columns>, ill: IllFormed): Generator<void, ReadonlyArray<Uint8Array>> {
   const writer = new RecordBatchStreamWriter()
-  writer.reset(undefined, schema)
-  for (let from = 0; from < rows; from += batchRows) {
-    const to = Math.min(from + batchRows, rows)
-    const children = all.map(([name, column]) => dataOf(column, from, to, (row, text) => ill(name, row, text)))
-    const data = makeData({ type: new Struct(schema.fields), length: to - from, nullCount: 0, children })
+  const sink = new Sink()
+  let schema: Schema | undefined
+  let done = 0
+  for (const columns of tables) {
+    const all = Object.entries(columns)
+    if (schema === undefined) {
+      schema = new Schema(all.map(([name, { type }]) => new Field(name, types[type], false)))
+      writer.reset(sink, schema)
+    }
+    const length = rowsOf(columns)
+    if (length === 0) continue
+    const first = done
+    const children = all.map(([name, column]) => dataOf(column, (row, text) => ill(name, first + row, text)))
+    const data = makeData({ type: new Struct(schema.fields), length, nullCount: 0, children })
     writer.write(new RecordBatch(schema, data))
+    done += length
     yield
   }
   writer.finish()
-  return writer.toUint8Array(true)
+  return sink.pieces
 }
 
 /** The batches of an Arrow IPC stream, each as reading functions for its columns. */
@@ -151,14 +161,15 @@ export interface Batch {
   readonly strings: (name: string) => (row: number) => string
 }
 
-export const decode = (bytes: Uint8Array): ReadonlyArray<Batch> =>
-  tableFromIPC(bytes).batches.map((batch) => {
+/** Batch by batch: each is read when it is asked for. */
+export function* decode(bytes: Uint8Array): Generator<Batch> {
+  for (const batch of RecordBatchReader.from(bytes)) {
     const child = (name: string): Data => {
       const data = batch.getChild(name)?.data[0]
       if (data === undefined) throw new Error(`the snapshot lacks the column ${name}`)
       return data
     }
-    return {
+    yield {
       rows: batch.numRows,
       numbers: (name) => {
         const values: unknown = child(name).values
@@ -179,4 +190,5 @@ export const decode = (bytes: Uint8Array): ReadonlyArray<Batch> =>
         return (row) => buffer.toString("utf8", valueOffsets[row], valueOffsets[row + 1])
       }
     }
-  })
+  }
+}

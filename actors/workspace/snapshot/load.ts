@@ -2,13 +2,15 @@
 import { type Locks, next } from "../tree/locks.ts"
 import { bare, directoryOf, newDirectory, type Tree } from "../tree/tree.ts"
 import { type Batch, decode } from "./arrow.ts"
-import type { Rest, TableName } from "./capture.ts"
+import type { Rest } from "./capture.ts"
+import type { TableName } from "./rows.ts"
 import { alignment, type Head, type IllFormed } from "./save.ts"
 
 export interface Opened {
   readonly rest: Rest
   readonly illFormed: ReadonlyArray<IllFormed>
   readonly tables: ReadonlyMap<TableName, Uint8Array>
+  readonly rows: ReadonlyMap<TableName, number>
 }
 
 /** The parts of a snapshot: the tables are whole Arrow IPC streams. */
@@ -17,45 +19,78 @@ export const open = (bytes: Uint8Array): Opened => {
   const length = buffer.readUInt32LE(0)
   const head = JSON.parse(buffer.toString("utf8", 4, 4 + length)) as Head
   const tables = new Map<TableName, Uint8Array>()
+  const rows = new Map<TableName, number>()
   let at = 4 + length
-  for (const [name, size] of head.tables) {
+  for (const [name, size, count = 0] of head.tables) {
     // Elsewhere in a larger buffer it may lie askew, and numbers of eight bytes may not.
     const isAligned = (bytes.byteOffset + at) % alignment === 0
-    tables.set(name, isAligned ? bytes.subarray(at, at + size) : Uint8Array.from(bytes.subarray(at, at + size)))
+    const table = bytes.subarray(at, at + size)
+    tables.set(name, isAligned ? table : new Uint8Array(table))
+    rows.set(name, count)
     at += size
   }
-  return { rest: head.rest, illFormed: head.illFormed, tables }
+  return { rest: head.rest, illFormed: head.illFormed, tables, rows }
 }
 
-export const load = (bytes: Uint8Array, id: string): Tree => {
-  const { rest, illFormed, tables } = open(bytes)
+/** Step by step, a record batch each. */
+export function* loading(bytes: Uint8Array, id: string): Generator<void, Tree> {
+  const { rest, illFormed, tables, rows } = open(bytes)
   const tree = bare(id)
-  const batches = (name: TableName): ReadonlyArray<Batch> => {
+  for (const name of ["inodes", "names", "slices"] as const) {
+    tree[name].reserve(rows.get(name) ?? 0)
+    yield
+  }
+  loadRest(tree, rest)
+  for (const [name, one] of loaders) {
     const table = tables.get(name)
     if (table === undefined) throw new Error(`the snapshot lacks the table ${name}`)
-    return decode(table)
+    const texts = textsOf(illFormed, name)
+    const slots = new Lazy(tree)
+    let done = 0
+    for (const batch of decode(table)) {
+      one(tree, batch, (row) => texts.get(done + row), slots)
+      done += batch.rows
+      yield
+    }
   }
-  const texts = textsOf(illFormed)
-  loadRest(tree, rest)
-  loadInodes(tree, batches("inodes"))
-  loadSpecial(tree, batches("directories"), batches("devices"))
-  loadNames(tree, batches("names"), texts("names"))
-  loadTargets(tree, batches("targets"), texts("targets"))
-  loadSlices(tree, batches("slices"))
-  loadFew(tree, batches("digests"), batches("homes"))
-  loadExtents(tree, batches("extents"))
-  loadXattrs(tree, batches("xattrs"), texts("xattrs"))
-  loadGarbage(tree, batches("garbage"), rest.nextGarbage)
+  inOrder(tree)
+  tree.garbage.skipTo(rest.nextGarbage)
   return tree
 }
 
-/** What Arrow could not say of a row: the name that is not UTF-8, or undefined. */
-type Texts = ReadonlyMap<number, string>
+export const load = (bytes: Uint8Array, id: string): Tree => {
+  const steps = loading(bytes, id)
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  return step.value
+}
 
-const textsOf =
-  (illFormed: ReadonlyArray<IllFormed>) =>
-  (table: TableName): Texts =>
-    new Map(illFormed.filter(([name]) => name === table).map(([, , row, text]) => [row, text]))
+/** What Arrow could not say of a row: the name that is not UTF-8, or undefined. */
+type Texts = (row: number) => string | undefined
+
+const textsOf = (illFormed: ReadonlyArray<IllFormed>, table: TableName): ReadonlyMap<number, string> =>
+  new Map(illFormed.filter(([name]) => name === table).map(([, , row, text]) => [row, text]))
+
+/** The slots of slices by their ids, for tables that have few rows. */
+class Lazy {
+  private readonly tree: Tree
+  private slots: Map<number, number> | undefined
+
+  constructor(tree: Tree) {
+    this.tree = tree
+  }
+
+  slotOf(id: number | undefined): number {
+    const { slices } = this.tree
+    if (this.slots === undefined) {
+      this.slots = new Map()
+      for (let slot = 0; slot < slices.top; slot++) this.slots.set(slices.id[slot] as number, slot)
+    }
+    return this.slots.get(id ?? 0) ?? -1
+  }
+}
+
+type Loader = (tree: Tree, batch: Batch, texts: Texts, slots: Lazy) => void
 
 const loadRest = (tree: Tree, rest: Rest): void => {
   tree.layout = rest.layout
@@ -77,171 +112,162 @@ const loadRest = (tree: Tree, rest: Rest): void => {
     tree.reservations.restore({ holder, first, count, at }, bits)
 }
 
-const total = (batches: ReadonlyArray<Batch>): number => batches.reduce((sum, { rows }) => sum + rows, 0)
+const loadInodes: Loader = ({ inodes }, batch) => {
+  const first = inodes.top
+  const ino = batch.numbers("ino")
+  for (let row = 0; row < batch.rows; row++) inodes.add(ino[row] as number)
+  inodes.mode.set(batch.numbers("mode"), first)
+  inodes.nlink.set(batch.numbers("nlink"), first)
+  inodes.uid.set(batch.numbers("uid"), first)
+  inodes.gid.set(batch.numbers("gid"), first)
+  inodes.size.set(batch.numbers("size"), first)
+  inodes.used.set(batch.numbers("used"), first)
+  inodes.atime.set(batch.numbers("atime"), first)
+  inodes.mtime.set(batch.numbers("mtime"), first)
+  inodes.ctime.set(batch.numbers("ctime"), first)
+  inodes.atimeNs.set(batch.numbers("atime_ns"), first)
+  inodes.mtimeNs.set(batch.numbers("mtime_ns"), first)
+  inodes.ctimeNs.set(batch.numbers("ctime_ns"), first)
+}
 
-const loadInodes = (tree: Tree, batches: ReadonlyArray<Batch>): void => {
-  const { inodes } = tree
-  inodes.reserve(total(batches))
-  for (const batch of batches) {
-    const first = inodes.top
-    const ino = batch.numbers("ino")
-    for (let row = 0; row < batch.rows; row++) inodes.add(ino[row] as number)
-    inodes.mode.set(batch.numbers("mode"), first)
-    inodes.nlink.set(batch.numbers("nlink"), first)
-    inodes.uid.set(batch.numbers("uid"), first)
-    inodes.gid.set(batch.numbers("gid"), first)
-    inodes.size.set(batch.numbers("size"), first)
-    inodes.used.set(batch.numbers("used"), first)
-    inodes.atime.set(batch.numbers("atime"), first)
-    inodes.mtime.set(batch.numbers("mtime"), first)
-    inodes.ctime.set(batch.numbers("ctime"), first)
-    inodes.atimeNs.set(batch.numbers("atime_ns"), first)
-    inodes.mtimeNs.set(batch.numbers("mtime_ns"), first)
-    inodes.ctimeNs.set(batch.numbers("ctime_ns"), first)
+const loadDirectories: Loader = ({ inodes }, batch) => {
+  const [ino, parent, cursor] = [batch.numbers("ino"), batch.numbers("parent"), batch.numbers("next_cursor")]
+  for (let row = 0; row < batch.rows; row++) {
+    const list = newDirectory(parent[row] as number)
+    list.cursor = cursor[row] as number
+    inodes.body[inodes.find(ino[row] as number)] = list
   }
 }
 
-const loadSpecial = (tree: Tree, directories: ReadonlyArray<Batch>, devices: ReadonlyArray<Batch>): void => {
-  const { inodes } = tree
-  for (const batch of directories) {
-    const [ino, parent, cursor] = [batch.numbers("ino"), batch.numbers("parent"), batch.numbers("next_cursor")]
-    for (let row = 0; row < batch.rows; row++)
-      inodes.body[inodes.find(ino[row] as number)] = {
-        ...newDirectory(parent[row] as number),
-        cursor: cursor[row] as number
-      }
-  }
-  for (const batch of devices) {
-    const [ino, rdev] = [batch.numbers("ino"), batch.numbers("rdev")]
-    for (let row = 0; row < batch.rows; row++) tree.rdevs.set(ino[row] as number, rdev[row] as number)
-  }
-  for (let slot = 0; slot < inodes.top; slot++) tree.bytes += inodes.used[slot] as number
+const loadDevices: Loader = (tree, batch) => {
+  const [ino, rdev] = [batch.numbers("ino"), batch.numbers("rdev")]
+  for (let row = 0; row < batch.rows; row++) tree.rdevs.set(ino[row] as number, rdev[row] as number)
 }
 
-const loadNames = (tree: Tree, batches: ReadonlyArray<Batch>, texts: Texts): void => {
+const loadNames: Loader = (tree, batch, texts) => {
   const { inodes, names } = tree
-  names.reserve(total(batches))
-  let done = 0
-  for (const batch of batches) {
-    const parents = batch.numbers("parent")
-    const inos = batch.numbers("ino")
-    const cursors = batch.numbers("cursor")
-    const nameAt = batch.strings("name")
-    let parent = 0
-    let slot = -1
-    for (let row = 0; row < batch.rows; row++) {
-      if (parents[row] !== parent) {
-        parent = parents[row] as number
-        slot = inodes.find(parent)
-      }
-      const list = directoryOf(tree, slot)
-      const child = inodes.find(inos[row] as number)
-      if (list === undefined || child < 0) throw new Error(`the snapshot names inode ${inos[row]}, which it lacks`)
-      const name = texts.get(done + row) ?? nameAt(row)
-      names.addAt(list, slot, { name, child, cursor: cursors[row] as number })
+  const parents = batch.numbers("parent")
+  const inos = batch.numbers("ino")
+  const cursors = batch.numbers("cursor")
+  const nameAt = batch.strings("name")
+  let parent = 0
+  let slot = -1
+  for (let row = 0; row < batch.rows; row++) {
+    if (parents[row] !== parent) {
+      parent = parents[row] as number
+      slot = inodes.find(parent)
     }
-    done += batch.rows
+    const list = directoryOf(tree, slot)
+    const child = inodes.find(inos[row] as number)
+    if (list === undefined || child < 0) throw new Error(`the snapshot names inode ${inos[row]}, which it lacks`)
+    names.addAt(list, slot, { name: texts(row) ?? nameAt(row), child, cursor: cursors[row] as number })
   }
 }
 
-const loadTargets = (tree: Tree, batches: ReadonlyArray<Batch>, texts: Texts): void => {
-  let done = 0
-  for (const batch of batches) {
-    const inos = batch.numbers("ino")
-    const targetAt = batch.strings("target")
-    for (let row = 0; row < batch.rows; row++)
-      tree.inodes.body[tree.inodes.find(inos[row] as number)] = texts.get(done + row) ?? targetAt(row)
-    done += batch.rows
-  }
-}
-
-const loadSlices = (tree: Tree, batches: ReadonlyArray<Batch>): void => {
-  const { slices } = tree
-  slices.reserve(total(batches))
-  for (const batch of batches) {
-    const [ids, sizes, digests] = [batch.numbers("id"), batch.numbers("size"), batch.halves("digest")]
-    for (let row = 0; row < batch.rows; row++) {
-      const slot = slices.add({ id: ids[row] as number, size: sizes[row] as number })
-      slices.digestLow[slot] = digests[2 * row] as number
-      slices.digestHigh[slot] = digests[2 * row + 1] as number
+/** Every directory's names in the order of their cursors, and the bytes that files use counted. */
+const inOrder = (tree: Tree): void => {
+  const { inodes, names } = tree
+  const { cursor } = names
+  for (let slot = 0; slot < inodes.top; slot++) {
+    tree.bytes += inodes.used[slot] as number
+    const order = directoryOf(tree, slot)?.order ?? []
+    for (let at = 1; at < order.length; at++) {
+      if ((cursor[order[at] as number] as number) > (cursor[order[at - 1] as number] as number)) continue
+      order.sort((a, b) => (cursor[a] as number) - (cursor[b] as number))
+      break
     }
   }
 }
 
-/** What few slices have, by their ids. */
-const loadFew = (tree: Tree, digests: ReadonlyArray<Batch>, homes: ReadonlyArray<Batch>): void => {
-  const { slices } = tree
-  if (total(digests) + total(homes) === 0) return
-  const slots = new Map<number, number>()
-  for (let slot = 0; slot < slices.top; slot++) slots.set(slices.id[slot] as number, slot)
-  const slotOf = (id: number | undefined): number => slots.get(id ?? 0) ?? -1
-  for (const batch of digests) {
-    const [ids, textAt] = [batch.numbers("slice"), batch.strings("digests")]
-    for (let row = 0; row < batch.rows; row++) slices.digests.set(slotOf(ids[row]), textAt(row))
-  }
-  for (const batch of homes) {
-    const [ids, inos, chunks] = [batch.numbers("slice"), batch.numbers("ino"), batch.numbers("chunk")]
-    for (let row = 0; row < batch.rows; row++)
-      slices.home.set(slotOf(ids[row]), { ino: inos[row] as number, chunk: chunks[row] as number })
+const loadTargets: Loader = ({ inodes }, batch, texts) => {
+  const inos = batch.numbers("ino")
+  const targetAt = batch.strings("target")
+  for (let row = 0; row < batch.rows; row++) inodes.body[inodes.find(inos[row] as number)] = texts(row) ?? targetAt(row)
+}
+
+const loadSlices: Loader = ({ slices }, batch) => {
+  const [ids, sizes, digests] = [batch.numbers("id"), batch.numbers("size"), batch.halves("digest")]
+  for (let row = 0; row < batch.rows; row++) {
+    const slot = slices.add({ id: ids[row] as number, size: sizes[row] as number })
+    slices.digestLow[slot] = digests[2 * row] as number
+    slices.digestHigh[slot] = digests[2 * row + 1] as number
   }
 }
 
-const loadExtents = (tree: Tree, batches: ReadonlyArray<Batch>): void => {
-  const { inodes, slices } = tree
-  for (const batch of batches) {
-    const inos = batch.numbers("ino")
-    const positions = batch.numbers("position")
-    const rows = batch.numbers("slice_row")
-    const offsets = batch.numbers("offset")
-    const lengths = batch.numbers("length")
-    for (let row = 0; row < batch.rows; row++) {
-      const slot = inodes.find(inos[row] as number)
-      const slice = rows[row] as number
-      const part = [positions[row] as number, slice, offsets[row] as number, lengths[row] as number]
-      slices.uses[slice] = (slices.uses[slice] as number) + 1
-      const body = inodes.body[slot]
-      const isWhole = part[0] === 0 && part[2] === 0 && part[3] === slices.size[slice]
-      if (Array.isArray(body)) body.push(...part)
-      else if (typeof body === "number") inodes.body[slot] = [0, body, 0, slices.size[body] as number, ...part]
-      else inodes.body[slot] = isWhole ? slice : part
+const loadDigests: Loader = ({ slices }, batch, _, slots) => {
+  const [ids, textAt] = [batch.numbers("slice"), batch.strings("digests")]
+  for (let row = 0; row < batch.rows; row++) slices.digests.set(slots.slotOf(ids[row]), textAt(row))
+}
+
+const loadHomes: Loader = ({ slices }, batch, _, slots) => {
+  const [ids, inos, chunks] = [batch.numbers("slice"), batch.numbers("ino"), batch.numbers("chunk")]
+  for (let row = 0; row < batch.rows; row++)
+    slices.home.set(slots.slotOf(ids[row]), { ino: inos[row] as number, chunk: chunks[row] as number })
+}
+
+const loadExtents: Loader = ({ inodes, slices }, batch) => {
+  const inos = batch.numbers("ino")
+  const positions = batch.numbers("position")
+  const rows = batch.numbers("slice_row")
+  const offsets = batch.numbers("offset")
+  const lengths = batch.numbers("length")
+  for (let row = 0; row < batch.rows; row++) {
+    const slot = inodes.find(inos[row] as number)
+    const slice = rows[row] as number
+    slices.uses[slice] = (slices.uses[slice] as number) + 1
+    const body = inodes.body[slot]
+    const [position, offset, length] = [positions[row] as number, offsets[row] as number, lengths[row] as number]
+    if (body === undefined && position === 0 && offset === 0 && length === slices.size[slice]) {
+      inodes.body[slot] = slice
+      continue
     }
+    const parts = Array.isArray(body) ? body : typeof body === "number" ? [0, body, 0, slices.size[body] as number] : []
+    parts.push(position, slice, offset, length)
+    inodes.body[slot] = parts
   }
 }
 
-const loadXattrs = (tree: Tree, batches: ReadonlyArray<Batch>, texts: Texts): void => {
-  let done = 0
-  for (const batch of batches) {
-    const inos = batch.numbers("ino")
-    const nameAt = batch.strings("name")
-    const valueAt = batch.strings("value")
-    for (let row = 0; row < batch.rows; row++) {
-      const ino = inos[row] as number
-      const kept = tree.xattrs.get(ino) ?? new Map<string, string>()
-      kept.set(texts.get(done + row) ?? nameAt(row), valueAt(row))
-      tree.xattrs.set(ino, kept)
-    }
-    done += batch.rows
+const loadXattrs: Loader = (tree, batch, texts) => {
+  const inos = batch.numbers("ino")
+  const nameAt = batch.strings("name")
+  const valueAt = batch.strings("value")
+  for (let row = 0; row < batch.rows; row++) {
+    const ino = inos[row] as number
+    const kept = tree.xattrs.get(ino) ?? new Map<string, string>()
+    kept.set(texts(row) ?? nameAt(row), valueAt(row))
+    tree.xattrs.set(ino, kept)
   }
 }
 
-const loadGarbage = (tree: Tree, batches: ReadonlyArray<Batch>, next: number): void => {
-  const { garbage } = tree
-  for (const batch of batches) {
-    const column = (name: string) => batch.numbers(name)
-    const [sequence, id, size] = [column("sequence"), column("id"), column("size")]
-    const [at, version, count] = [column("at"), column("version"), column("count")]
-    const [ino, chunk] = [column("home_ino"), column("home_chunk")]
-    for (let row = 0; row < batch.rows; row++) {
-      garbage.skipTo(sequence[row] as number)
-      garbage.push({
-        id: id[row] as number,
-        size: size[row] as number,
-        at: at[row] as number,
-        version: version[row] as number,
-        home: ino[row] === 0 ? undefined : { ino: ino[row] as number, chunk: chunk[row] as number },
-        count: count[row] === 0 ? undefined : (count[row] as number)
-      })
-    }
+const loadGarbage: Loader = ({ garbage }, batch) => {
+  const column = (name: string) => batch.numbers(name)
+  const [sequence, id, size] = [column("sequence"), column("id"), column("size")]
+  const [at, version, count] = [column("at"), column("version"), column("count")]
+  const [ino, chunk] = [column("home_ino"), column("home_chunk")]
+  for (let row = 0; row < batch.rows; row++) {
+    garbage.skipTo(sequence[row] as number)
+    garbage.push({
+      id: id[row] as number,
+      size: size[row] as number,
+      at: at[row] as number,
+      version: version[row] as number,
+      home: ino[row] === 0 ? undefined : { ino: ino[row] as number, chunk: chunk[row] as number },
+      count: count[row] === 0 ? undefined : (count[row] as number)
+    })
   }
-  garbage.skipTo(next)
 }
+
+/** In the order in which they need one another. */
+const loaders: ReadonlyArray<readonly [TableName, Loader]> = [
+  ["inodes", loadInodes],
+  ["directories", loadDirectories],
+  ["devices", loadDevices],
+  ["names", loadNames],
+  ["targets", loadTargets],
+  ["slices", loadSlices],
+  ["digests", loadDigests],
+  ["homes", loadHomes],
+  ["extents", loadExtents],
+  ["xattrs", loadXattrs],
+  ["garbage", loadGarbage]
+]

@@ -1,4 +1,4 @@
-/** Columns of numbers that grow, and the place of a key in a hash table of slots. */
+/** Columns of numbers that grow, who watches them, and the place of a key in a hash table of slots. */
 
 type Numbers = Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>
 
@@ -13,6 +13,16 @@ const grown = <T extends Numbers>(larger: T, column: T): T => {
 export const grow64 = (column: Float64Array<ArrayBuffer>, size: number) => grown(new Float64Array(size), column)
 export const grow32 = (column: Uint32Array<ArrayBuffer>, size: number) => grown(new Uint32Array(size), column)
 export const grow16 = (column: Uint16Array<ArrayBuffer>, size: number) => grown(new Uint16Array(size), column)
+
+/** Rows of which somebody may want to see what they were before they change. */
+export class Watched {
+  /** Called before anything of a row changes; a row that was free counts as one that changes when it is taken. */
+  readonly watching = new Set<(row: number) => void>()
+
+  keep(row: number): void {
+    if (this.watching.size > 0) for (const watch of this.watching) watch(row)
+  }
+}
 
 /** Slots by the hash of their key, with linear probing; the keys themselves stay in their owner's columns. */
 export class Table {

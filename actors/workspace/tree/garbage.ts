@@ -1,6 +1,6 @@
 /** The queue of what nothing reaches any more, in the order in which it went: a column for each of its facts. */
 import type { Garbage, Home } from "../../../messages/slices.ts"
-import { grow64, roomFor } from "./columns.ts"
+import { grow64, roomFor, Watched } from "./columns.ts"
 
 /** A queue shorter than this is not worth moving. */
 const gapMin = 1024
@@ -15,7 +15,8 @@ export interface Died {
   readonly count?: number | undefined
 }
 
-export class GarbageQueue {
+/** What is watched are the sequences. */
+export class GarbageQueue extends Watched {
   /** The sequence of what stands first in the columns. */
   base = 0
   private start = 0
@@ -63,6 +64,7 @@ export class GarbageQueue {
   collect(sequence: number): void {
     const place = sequence - this.base
     if (!this.has(sequence)) return
+    this.keep(sequence)
     this.id[place] = 0
     this.home.delete(sequence)
     this.count.delete(sequence)
@@ -87,10 +89,11 @@ export class GarbageQueue {
     this.version = grow64(this.version, capacity)
   }
 
-  /** So many at most, behind a sequence. */
-  *list(after: number, limit: number): Generator<Garbage> {
+  /** So many at most, behind a sequence and before another. */
+  *list(after: number, limit: number, before = this.next): Generator<Garbage> {
     let left = limit
-    for (let place = Math.max(this.start, after + 1 - this.base); place < this.end && left > 0; place++) {
+    const end = Math.min(this.end, before - this.base)
+    for (let place = Math.max(this.start, after + 1 - this.base); place < end && left > 0; place++) {
       const id = this.id[place] as number
       if (id === 0) continue
       left -= 1

@@ -1,6 +1,6 @@
 /** Inodes as columns: a slot for each, found by number. 96 bytes of an entry's memory are here. */
 import type { InodeType } from "../../../messages/inode.ts"
-import { grow16, grow32, grow64, roomFor, Table } from "./columns.ts"
+import { grow16, grow32, grow64, roomFor, Table, Watched } from "./columns.ts"
 
 /** The type bits of a mode, as the kernel has them. */
 export const typeBits: Readonly<Record<InodeType, number>> = {
@@ -43,7 +43,8 @@ const hashOfIno = (ino: number): number => {
   return mixed ^ (mixed >>> 15)
 }
 
-export class Inodes {
+/** Whoever changes a column, or a body in place, calls `keep` first. */
+export class Inodes extends Watched {
   capacity = 0
   /** Slots from here on were never used. */
   top = 0
@@ -85,13 +86,16 @@ export class Inodes {
   add(ino: number): number {
     const slot = this.free.pop() ?? this.top++
     if (slot >= this.capacity) this.reserve(roomFor(this.capacity))
+    this.keep(slot)
     this.ino[slot] = ino
+    if (slot === this.body.length) this.body.push(undefined)
     this.table.add(hashOfIno(ino), slot, this.hashOf)
     this.live += 1
     return slot
   }
 
   remove(slot: number): void {
+    this.keep(slot)
     const ino = this.ino[slot] as number
     const cell = this.table.seek(hashOfIno(ino), (other) => this.ino[other] === ino)
     if (cell >= 0) this.table.remove(cell, this.hashOf)
@@ -116,7 +120,6 @@ export class Inodes {
     this.atimeNs = grow32(this.atimeNs, capacity)
     this.mtimeNs = grow32(this.mtimeNs, capacity)
     this.ctimeNs = grow32(this.ctimeNs, capacity)
-    while (this.body.length < capacity) this.body.push(undefined)
     this.table.reserve(capacity, this.hashOf)
   }
 }

@@ -1,5 +1,5 @@
 /** The names of all directories in one table of columns: found by directory and name, listed by cursor. */
-import { grow32, grow64, roomFor, Table } from "./columns.ts"
+import { grow32, grow64, roomFor, Table, Watched } from "./columns.ts"
 import type { Directory } from "./inodes.ts"
 
 const hashOfName = (directory: number, name: string): number => {
@@ -12,7 +12,7 @@ const hashOfName = (directory: number, name: string): number => {
 /** Below this a directory keeps its removed names: it is not worth the copying. */
 const deadMin = 16
 
-export class Names {
+export class Names extends Watched {
   capacity = 0
   top = 0
   private readonly free: Array<number> = []
@@ -57,6 +57,7 @@ export class Names {
   addAt(list: Directory, directory: number, one: { name: string; child: number; cursor: number }): number {
     const entry = this.free.pop() ?? this.top++
     if (entry >= this.capacity) this.reserve(roomFor(this.capacity))
+    this.keep(entry)
     const hash = hashOfName(directory, one.name)
     this.name[entry] = one.name
     this.directory[entry] = directory
@@ -68,14 +69,25 @@ export class Names {
     return entry
   }
 
+  /** Lets a name lead elsewhere. */
+  point(entry: number, child: number): void {
+    this.keep(entry)
+    this.child[entry] = child + 1
+  }
+
   /** It keeps its place in the directory's order until there are too many such, for readers' sake. */
   remove(list: Directory, entry: number): void {
+    this.forget(entry)
+    list.dead += 1
+    if (list.dead > deadMin && list.dead * 2 > list.order.length) this.tidy(list)
+  }
+
+  private forget(entry: number): void {
+    this.keep(entry)
     const cell = this.table.seek(this.hash[entry] as number, (other) => other === entry)
     if (cell >= 0) this.table.remove(cell, this.hashOf)
     this.child[entry] = 0
     this.name[entry] = ""
-    list.dead += 1
-    if (list.dead > deadMin && list.dead * 2 > list.order.length) this.tidy(list)
   }
 
   private tidy(list: Directory): void {
@@ -90,7 +102,10 @@ export class Names {
 
   /** A directory that is gone gives back what it kept. */
   drop(list: Directory): void {
-    for (const entry of list.order) this.free.push(entry)
+    for (const entry of list.order) {
+      if (this.child[entry] !== 0) this.forget(entry)
+      this.free.push(entry)
+    }
     list.order = []
     list.dead = 0
   }
@@ -113,7 +128,6 @@ export class Names {
     this.child = grow32(this.child, capacity)
     this.cursor = grow64(this.cursor, capacity)
     this.hash = grow32(this.hash, capacity)
-    while (this.name.length < capacity) this.name.push("")
     this.table.reserve(capacity, this.hashOf)
   }
 }

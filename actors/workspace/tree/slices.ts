@@ -1,10 +1,10 @@
 /** The slices that files are made of: what is stored, and how many places use it. */
 import type { Home } from "../../../messages/slices.ts"
-import { grow32, grow64, roomFor } from "./columns.ts"
+import { grow32, grow64, roomFor, Watched } from "./columns.ts"
 
 const digestDigits = 16
 
-export class Slices {
+export class Slices extends Watched {
   capacity = 0
   top = 0
   live = 0
@@ -25,6 +25,7 @@ export class Slices {
   add(one: { readonly id: number; readonly size: number; readonly digests?: string }): number {
     const slot = this.free.pop() ?? this.top++
     if (slot >= this.capacity) this.reserve(roomFor(this.capacity))
+    this.keep(slot)
     this.id[slot] = one.id
     this.size[slot] = one.size
     this.uses[slot] = 0
@@ -49,7 +50,16 @@ export class Slices {
     return high + (this.digestLow[slot] as number).toString(16).padStart(8, "0")
   }
 
+  /** Gives how many places use it now. */
+  use(slot: number, change: 1 | -1): number {
+    this.keep(slot)
+    const uses = (this.uses[slot] as number) + change
+    this.uses[slot] = uses
+    return uses
+  }
+
   remove(slot: number): void {
+    this.keep(slot)
     this.id[slot] = 0
     this.digests.delete(slot)
     this.home.delete(slot)
