@@ -9,6 +9,7 @@ export const defaultBucket = "_default"
 /** The first segment of a path that belongs to the service itself. */
 export const reservedSegment = "__ds"
 
+const tooLong = `bucket and name may have ${streamKeyBytesMax} bytes at most`
 const bucketPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these cannot stand in a header or in a log line.
 const unprintable = /[\x00-\x1f\x7f]/
@@ -28,9 +29,27 @@ export const streamFault = (key: string): string | undefined => {
   if (name.some((segment) => segment === "" || segment === "." || segment === ".."))
     return "the segments of a stream's name may not be empty, . or .."
   if (!key.isWellFormed() || unprintable.test(key)) return "a stream's name has to be printable Unicode"
-  if (Buffer.byteLength(key) > streamKeyBytesMax) return `bucket and name may have ${streamKeyBytesMax} bytes at most`
+  if (Buffer.byteLength(key) > streamKeyBytesMax) return tooLong
   return undefined
 }
+
+/** Streams without the name of an organisation are the operator's own. */
+export const operatorOrg = "local"
+
+const orgOfKey = /^@([a-z0-9][a-z0-9-]{0,62})\//
+
+/** Another organisation's name stands before its buckets: `@acme/runs/42`. No bucket begins so. */
+export const orgOf = (key: string): string => orgOfKey.exec(key)?.[1] ?? operatorOrg
+
+/** As the stream's own organisation writes it. */
+export const ownKey = (key: string): string => key.replace(orgOfKey, "")
+
+/** What this organisation writes so, whether it is a key or the beginning of some. */
+export const keyIn = (org: string, key: string): string => (org === operatorOrg ? key : `@${org}/${key}`)
+
+/** Why this may not be a stream's key, whosever it is. */
+export const keyFault = (key: string): string | undefined =>
+  Buffer.byteLength(key) > streamKeyBytesMax ? tooLong : streamFault(ownKey(key))
 
 /** The key of a path: what has no slash lies in the default bucket. */
 export const keyOfPath = (path: string): string => (path.includes("/") ? path : `${defaultBucket}/${path}`)
@@ -43,8 +62,10 @@ export const pathOfKey = (key: string): string => {
 
 export const StreamKey = Schema.String.check(
   // Its rough form by itself, so that the finer law is not asked about what can be no key at all.
-  Schema.isPattern(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\/[ -~\u00a0-\u{10ffff}]{1,1000}$/u),
-  Schema.makeFilter((key: string) => streamFault(key), { title: "StreamKey" })
+  Schema.isPattern(
+    /^(?:@[a-z0-9][a-z0-9-]{0,62}\/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\/[ -~\u00a0-\u{10ffff}]{1,1000}$/u
+  ),
+  Schema.makeFilter((key: string) => keyFault(key), { title: "StreamKey" })
 )
 
 /** 32-bit FNV-1a over UTF-8. */
@@ -66,10 +87,11 @@ const fnvBytes = (bytes: Uint8Array): number => {
 
 /**
  * The partition of a stream: FNV-1a over bucket and name, or over the bucket and the name's first segment where there
- * are more. So `runs/42/events` and `runs/42/state` live together, and can be appended to in one command.
+ * are more; and over the organisation before them. So `runs/42/events` and `runs/42/state` live together, and can be
+ * appended to in one command.
  */
 export const partitionOf = (key: string, partitions: number): number => {
-  const first = key.indexOf("/")
+  const first = key.indexOf("/", key.startsWith("@") ? key.indexOf("/") + 1 : 0)
   const second = key.indexOf("/", first + 1)
   return fnv(second < 0 ? key : key.slice(0, second)) % partitions
 }

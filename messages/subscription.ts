@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { Fenced } from "./fence.ts"
 import { Millis } from "./ids.ts"
 
-export const SubscriptionId = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,128}$/))
+export const SubscriptionId = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,192}$/))
 
 /** The path of a stream, or a glob of paths: `*` is one segment, `**` is any number of them. */
 const path = Schema.String.check(Schema.isMaxLength(1024))
@@ -16,6 +16,8 @@ export const SubscriptionConfig = Schema.Struct({
   streams: Schema.Array(path),
   webhookUrl: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(2048))),
   wakeStream: Schema.optionalKey(path),
+  /** Whose streams it follows; the operator's when it is absent. */
+  org: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(63))),
   /** Under which URL workers reach the service: the one under which the subscription was made. */
   base: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(500))),
   leaseMs: Schema.Natural.check(Schema.isBetween({ minimum: 1000, maximum: 600_000 })),

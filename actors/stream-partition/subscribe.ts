@@ -1,5 +1,6 @@
 /** Subscriptions: who is woken, who works, and what of the streams is done with. All of it is in events. */
 import type { CommandOf, EventOf, RefusalOf } from "../../messages/protocol.ts"
+import { ownKey, pathOfKey } from "../../messages/stream.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
 import type { Link, Mark } from "../../messages/subscription.ts"
 import { subscriptionCommands } from "../../messages/subscription.ts"
@@ -93,8 +94,8 @@ const wakeEvent = ({ id, config, generation }: Subscriber, command: Of<"WakeSubs
   partition: command.wakePartition ?? "",
   text: JSON.stringify({
     type: "wake",
-    subscription_id: id,
-    stream: config.wakeStream ?? "",
+    subscription_id: id.slice(id.indexOf("/") + 1),
+    stream: pathOfKey(ownKey(config.wakeStream ?? "")),
     generation: generation + 1,
     ts: at
   })

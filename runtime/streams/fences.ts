@@ -59,14 +59,14 @@ const prove = (partitions: Partitions, { partition, claim, caller }: Fencing, do
     if (!("ok" in granted)) return done(granted)
     const { since, until } = granted.ok as { readonly since: number; readonly until: number }
     const raise: Command = { _tag: "RaiseFence", subscription: id, since, generation, token, until }
-    partitions.tell(partition, raise, caller, done)
+    partitions.tell(partition, raise, "node", done)
   })
 }
 
 /** Earlier rounds are over everywhere when it calls back without an outcome; with one, that is not known. */
 export const endEarlier = (
   partitions: Partitions,
-  { id, fenced, caller }: { readonly id: string; readonly fenced: Fenced | undefined; readonly caller: string },
+  { id, fenced }: { readonly id: string; readonly fenced: Fenced | undefined },
   done: (failed?: Exclude<Outcome, { readonly ok: unknown }>) => void
 ): void => {
   if (fenced === undefined) return done()
@@ -75,7 +75,7 @@ export const endEarlier = (
   let left = fenced.partitions.length
   let failed: Exclude<Outcome, { readonly ok: unknown }> | undefined
   for (const partition of fenced.partitions)
-    partitions.tell(partitions.ids.indexOf(partition), raise, caller, (outcome) => {
+    partitions.tell(partitions.ids.indexOf(partition), raise, "node", (outcome) => {
       if (!("ok" in outcome)) failed = outcome
       left -= 1
       if (left === 0) done(failed)

@@ -1,4 +1,6 @@
 /** Patterns of paths: `*` is one segment or a part of it, `**` is anything. */
+import { operatorOrg, orgOf, ownKey, pathOfKey } from "../../messages/stream.ts"
+import type { SubscriptionConfig } from "../../messages/subscription.ts"
 
 const parts = /\*\*|\*|[^*]+/g
 
@@ -9,4 +11,15 @@ export const globOf = (pattern: string): ((path: string) => boolean) => {
   })
   const expression = new RegExp(`^${source.join("")}$`, "s")
   return (path) => expression.test(path)
+}
+
+/** An organisation's patterns are of its own paths, as it writes them. */
+export const matcherOf = ({
+  pattern,
+  org
+}: Pick<SubscriptionConfig, "pattern" | "org">): ((path: string) => boolean) => {
+  if (pattern === undefined) return () => false
+  const glob = globOf(pattern)
+  const owner = org ?? operatorOrg
+  return (path) => orgOf(path) === owner && glob(pathOfKey(ownKey(path)))
 }

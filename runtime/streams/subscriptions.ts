@@ -5,7 +5,7 @@ import { fencedBy, linksOf, pendingOf, type Subscriber } from "../../actors/stre
 import type { Fenced } from "../../messages/fence.ts"
 import { keyOfPath, pathOfKey } from "../../messages/stream.ts"
 import type { Link, Mark, SubscriptionConfig, Wake } from "../../messages/subscription.ts"
-import { globOf } from "./glob.ts"
+import { matcherOf } from "./glob.ts"
 import type { Live } from "./live.ts"
 import type { Outcome, Partitions } from "./partitions.ts"
 
@@ -71,8 +71,8 @@ export class Subscriptions {
   }
 
   /** What matches a subscription now, with its tails. */
-  matching({ pattern, streams }: Pick<SubscriptionConfig, "pattern" | "streams">): Array<Mark> {
-    const matches = pattern === undefined ? () => false : globOf(pattern)
+  matching({ streams, ...config }: Pick<SubscriptionConfig, "pattern" | "streams" | "org">): Array<Mark> {
+    const matches = matcherOf(config)
     const marks: Array<Mark> = []
     this.eachStream((path, offset) => {
       if (matches(path) || streams.includes(path)) marks.push({ path, offset })
@@ -126,8 +126,7 @@ export class Subscriptions {
   private follow(subscriber: Subscriber, partition: number): Followed {
     const known = this.followed.get(subscriber.id)
     if (known !== undefined) return known
-    const { pattern } = subscriber.config
-    const glob = pattern === undefined ? () => false : globOf(pattern)
+    const glob = matcherOf(subscriber.config)
     const matches = (path: string): boolean => glob(path) || subscriber.links.has(path)
     const followed: Followed = { partition, matches, candidates: new Set(), isBusy: false }
     this.followed.set(subscriber.id, followed)
@@ -204,7 +203,7 @@ export class Subscriptions {
 
   private wake({ id, config }: Subscriber, followed: Followed, tails: ReadonlyArray<Mark>): void {
     followed.isBusy = true
-    const token = this.workings.secret()
+    const token = config.org === undefined ? this.workings.secret() : `${config.org}.${this.workings.secret()}`
     const wakeKey = config.wakeStream === undefined ? undefined : keyOfPath(config.wakeStream)
     const command = {
       ...{ _tag: "WakeSubscription" as const, id, wakeId: `w_${this.workings.secret()}`, token, tails },

@@ -1,7 +1,7 @@
 /** Buckets over HTTP: what streams they hold, page by page. A bucket is there as soon as it is named. */
 import { Effect } from "effect"
 import { streamPageMax } from "../../../messages/limits.ts"
-import { bucketFault, offsetText } from "../../../messages/stream.ts"
+import { bucketFault, keyIn, offsetText, ownKey } from "../../../messages/stream.ts"
 import type { StreamInfo } from "../../../messages/stream-partition.ts"
 import { refuse, refuseOutcome, reply, sayJson } from "./reply.ts"
 import { wholeNumber } from "./request.ts"
@@ -16,7 +16,7 @@ export const bucket = (surface: Surface, asked: Asked, name: string): void => {
   if (method === "PUT") return reply(exchange, 201)
   if (method !== "GET" && method !== "HEAD") return refuse(exchange, 405, "a bucket knows GET, HEAD and PUT")
   const { searchParams } = exchange.url
-  if (method === "GET" && searchParams.has("live")) return wildcard(surface, asked, name)
+  if (method === "GET" && searchParams.has("live")) return wildcard(surface, asked, keyIn(asked.org, name))
   const limitText = searchParams.get("limit")
   const limit = limitText === null ? 100 : wholeNumber(limitText)
   if (limit === undefined || limit < 1 || limit > streamPageMax)
@@ -34,7 +34,7 @@ interface Listing {
 }
 
 const told = (name: string, info: StreamInfo) => ({
-  stream_id: info.stream.slice(name.length + 1),
+  stream_id: ownKey(info.stream).slice(name.length + 1),
   status: info.closed ? "closed" : "open",
   content_type: info.contentType,
   tail_offset: offsetText(info.tail),
@@ -46,9 +46,10 @@ const told = (name: string, info: StreamInfo) => ({
 const list = Effect.fnUntraced(function* (surface: Surface, asked: Asked, listing: Listing) {
   const { partitions } = surface
   const { bucket: name, prefix, limit, after } = listing
+  const within = (text: string) => keyIn(asked.org, `${name}/${text}`)
   const query = {
-    ...{ _tag: "ListStreams" as const, prefix: `${name}/${prefix}`, limit },
-    ...(after !== undefined && { after: `${name}/${after}` })
+    ...{ _tag: "ListStreams" as const, prefix: within(prefix), limit },
+    ...(after !== undefined && { after: within(after) })
   }
   const all: Array<StreamInfo> = []
   let more = false

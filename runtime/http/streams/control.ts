@@ -1,12 +1,13 @@
 /** Subscriptions over HTTP, below `__ds`: made, shown and deleted, claimed, acknowledged and released. */
 import { Schema } from "effect"
 import type { Fenced } from "../../../messages/fence.ts"
-import { keyOfPath, parseOffset, pathOfKey } from "../../../messages/stream.ts"
+import { operatorOrg, parseOffset } from "../../../messages/stream.ts"
 import { type Link, type Mark, type Subscription, SubscriptionId, type Wake } from "../../../messages/subscription.ts"
 import { endEarlier } from "../../streams/fences.ts"
 import type { Command, Outcome, Refusal } from "../../streams/partitions.ts"
 import { tokenIn } from "../bearer.ts"
 import { fenceText } from "./fence.ts"
+import { idIn, ownId, ownPath, pathIn, tokenOf } from "./organisation.ts"
 import { refuseOutcome, reply, sayJson } from "./reply.ts"
 import { BadRequest, readAll } from "./request.ts"
 import type { Asked, Surface } from "./surface.ts"
@@ -67,13 +68,12 @@ interface Control {
 const fail = ({ exchange }: Asked, status: number, code: string, more: Record<string, unknown> = {}): void =>
   sayJson(exchange, status, { error: { code, message: String(more["message"] ?? code), ...more } })
 
-const normal = (text: string): string => pathOfKey(keyOfPath(text.replace(/^\/+/, "")))
-
 /** `rest` is what follows `__ds/`. */
 export const control = (surface: Surface, asked: Asked, rest: ReadonlyArray<string>): void => {
-  const { exchange } = asked
+  const { exchange, org } = asked
   const method = exchange.request.method ?? ""
-  const [first, id = "", action, ...more] = rest
+  const [first, given = "", action, ...more] = rest
+  const id = idIn(org, given)
   if (first === "jwks.json" && rest.length === 1 && (method === "GET" || method === "HEAD"))
     return sayJson(exchange, 200, surface.signing.jwks, {
       "content-type": "application/jwk-set+json",
@@ -148,27 +148,49 @@ const refusals = (refused: Refusal): Told => {
     case "Fenced":
       return { status: 409, code: "FENCED", more: { generation: refused.generation } }
     case "InvalidOffset":
-      return { status: 409, code: "INVALID_OFFSET", more: { path: refused.path } }
+      return { status: 409, code: "INVALID_OFFSET", more: { path: ownPath(refused.path) } }
     default:
       return { status: 422, code: refused._tag }
   }
 }
 
+interface Unfit {
+  readonly code: "INVALID_REQUEST" | "WEBHOOK_URL_REJECTED"
+  readonly message: string
+}
+
+const invalid = (message: string): Unfit => ({ code: "INVALID_REQUEST", message })
+
+/** What lacks, or lies outside of what this caller may name. */
+const unfit = ({ type, pattern, streams, webhook, wake_stream }: Bodies["put"], named: Named): Unfit | undefined => {
+  if (pattern === undefined && (streams ?? []).length === 0) return invalid("a pattern or streams are needed")
+  if (type === "webhook" && webhook === undefined) return invalid("webhook.url is needed")
+  if (type === "pull-wake" && wake_stream === undefined) return invalid("wake_stream is needed")
+  if (named.streams.includes(undefined) || (wake_stream !== undefined && named.wakeStream === undefined))
+    return invalid("streams and wake_stream are paths of streams")
+  const message = webhook === undefined ? undefined : webhookFault(webhook.url)
+  return message === undefined ? undefined : { code: "WEBHOOK_URL_REJECTED", message }
+}
+
+interface Named {
+  readonly streams: ReadonlyArray<string | undefined>
+  readonly wakeStream: string | undefined
+}
+
 const put: Handler = (at) =>
   body(at, "put", (asked) => {
     const { type, pattern, webhook, wake_stream, description } = asked
-    const streams = (asked.streams ?? []).map(normal)
-    const invalid = (message: string) => fail(at.asked, 400, "INVALID_REQUEST", { message })
-    if (pattern === undefined && streams.length === 0) return invalid("a pattern or streams are needed")
-    if (type === "webhook" && webhook === undefined) return invalid("webhook.url is needed")
-    if (type === "pull-wake" && wake_stream === undefined) return invalid("wake_stream is needed")
-    const fault = webhook === undefined ? undefined : webhookFault(webhook.url)
-    if (fault !== undefined) return fail(at.asked, 400, "WEBHOOK_URL_REJECTED", { message: fault })
+    const { org } = at.asked
+    const wakeStream = wake_stream === undefined ? undefined : pathIn(org, wake_stream)
+    const streams = (asked.streams ?? []).map((each) => pathIn(org, each))
+    const wrong = unfit(asked, { streams, wakeStream })
+    if (wrong !== undefined) return fail(at.asked, 400, wrong.code, { message: wrong.message })
     const config = {
-      ...{ type, streams, leaseMs: asked.lease_ttl_ms ?? leaseMsUsual, base: at.base },
+      ...{ type, streams: streams as Array<string>, leaseMs: asked.lease_ttl_ms ?? leaseMsUsual, base: at.base },
+      ...(org !== operatorOrg && { org }),
       ...(pattern !== undefined && { pattern: pattern.replace(/^\/+/, "") }),
       ...(webhook !== undefined && { webhookUrl: webhook.url }),
-      ...(wake_stream !== undefined && { wakeStream: normal(wake_stream) }),
+      ...(wakeStream !== undefined && { wakeStream }),
       ...(description !== undefined && { description })
     }
     const existing = at.surface.subscriptions.matching(config)
@@ -179,8 +201,8 @@ const put: Handler = (at) =>
   })
 
 const shown = ({ surface, base }: Control, { id, config, links, createdAt, failures }: Subscription) => ({
-  id,
-  subscription_id: id,
+  id: ownId(id),
+  subscription_id: ownId(id),
   type: config.type,
   ...(config.pattern !== undefined && { pattern: config.pattern }),
   streams: links.map(linkText),
@@ -190,7 +212,7 @@ const shown = ({ surface, base }: Control, { id, config, links, createdAt, failu
       signing: { alg: "ed25519", kid: surface.signing.kid, jwks_url: `${base}/__ds/jwks.json` }
     }
   }),
-  ...(config.wakeStream !== undefined && { wake_stream: config.wakeStream }),
+  ...(config.wakeStream !== undefined && { wake_stream: ownPath(config.wakeStream) }),
   lease_ttl_ms: config.leaseMs,
   created_at: new Date(createdAt).toISOString(),
   status: failures > failuresMax ? "failed" : "active",
@@ -201,7 +223,7 @@ const shown = ({ surface, base }: Control, { id, config, links, createdAt, failu
 const failuresMax = 10
 
 const linkText = ({ path: streamPath, link: link_type, acked }: Link) => ({
-  path: streamPath,
+  path: ownPath(streamPath),
   link_type,
   acked_offset: markText(acked)
 })
@@ -219,18 +241,24 @@ const remove: Handler = (at) => send(at, { _tag: "DeleteSubscription", id: at.id
 
 const link: Handler = (at) =>
   body(at, "streams", ({ streams }) => {
-    const paths = streams.map(normal)
+    const named = streams.map((each) => pathIn(at.asked.org, each))
+    const paths = named.filter((each) => each !== undefined)
+    if (paths.length < named.length)
+      return fail(at.asked, 400, "INVALID_REQUEST", { message: "streams are paths of streams" })
     const tails = new Map(at.surface.subscriptions.tailsOf(paths).map((mark) => [mark.path, mark.offset]))
     const marks = paths.map((each): Mark => ({ path: each, offset: tails.get(each) ?? -1 }))
     send(at, { _tag: "LinkStreams", id: at.id, streams: marks }, () => done(at))
   })
 
-const unlink: Handler = (at, more) =>
-  send(at, { _tag: "UnlinkStream", id: at.id, path: normal(more.join("/")) }, () => done(at))
+const unlink: Handler = (at, more) => {
+  const path = pathIn(at.asked.org, more.join("/"))
+  if (path === undefined) return done(at)
+  send(at, { _tag: "UnlinkStream", id: at.id, path }, () => done(at))
+}
 
 const claim: Handler = (at) =>
   body(at, "claim", ({ worker }) => {
-    const token = at.surface.secret()
+    const token = tokenOf(at.asked.org, at.surface.secret())
     const tails = at.surface.subscriptions.work(at.id, at.partition)
     const wakeId = `w_${at.surface.secret()}`
     send(at, { _tag: "ClaimSubscription", id: at.id, worker, wakeId, token, tails }, (ok) => {
@@ -254,7 +282,7 @@ const claimText = (id: string, { wake, links, leaseMs }: Claimed, token: string)
     wake_id: wakeId,
     generation,
     token,
-    fence: fenceText({ id, wakeId, generation, token }),
+    fence: fenceText({ id: ownId(id), wakeId, generation, token }),
     lease_ttl_ms: leaseMs,
     streams: wake.tails.map((mark) => ({
       ...linkText(known.get(mark.path) ?? { path: mark.path, link: "glob", acked: -1 }),
@@ -266,23 +294,23 @@ const claimText = (id: string, { wake, links, leaseMs }: Claimed, token: string)
 
 /** Goes on when every partition that took appends of earlier rounds knows that they are over. */
 const ended = ({ surface, asked, id }: Control, fenced: Fenced | undefined, use: () => void): void =>
-  endEarlier(surface.partitions, { id, fenced, caller: asked.caller }, (failed) => {
+  endEarlier(surface.partitions, { id, fenced }, (failed) => {
     if (failed === undefined) use()
     else refuseOutcome(asked.exchange, failed)
   })
 
 /** -1 is no place to acknowledge: whoever means it has done nothing. */
-const markOf = (acked: typeof Acked.Type): Mark | undefined => {
-  const named = acked.stream ?? acked.path
+const markOf = (org: string, acked: typeof Acked.Type): Mark | undefined => {
+  const path = pathIn(org, acked.stream ?? acked.path ?? "")
   const offset = parseOffset(acked.offset)
-  return named === undefined || offset === undefined ? undefined : { path: normal(named), offset }
+  return path === undefined || offset === undefined ? undefined : { path, offset }
 }
 
 const ack: Handler = (at) =>
   body(at, "ack", ({ wake_id: wakeId, generation, acks: given = [], done: isDone = false }) => {
     const token = tokenIn(at.asked.exchange.request)
     if (token === undefined) return fail(at.asked, 401, "TOKEN_INVALID")
-    const acks = given.map(markOf).filter((mark) => mark !== undefined)
+    const acks = given.map((each) => markOf(at.asked.org, each)).filter((mark) => mark !== undefined)
     if (acks.length < given.length) return fail(at.asked, 409, "INVALID_OFFSET")
     const { subscriptions } = at.surface
     const tails = new Map(subscriptions.work(at.id, at.partition).map(({ path: each, offset }) => [each, offset]))

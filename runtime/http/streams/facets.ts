@@ -1,7 +1,7 @@
 /** What a stream has besides its data, as the last segments of its path: attributes, history, an inspection. */
 import { Option, Schema } from "effect"
 import { streamAttributesBytesMax } from "../../../messages/limits.ts"
-import { offsetText } from "../../../messages/stream.ts"
+import { offsetText, operatorOrg, ownKey } from "../../../messages/stream.ts"
 import type { StreamInfo } from "../../../messages/stream-partition.ts"
 import { bootstrap, getSnapshot, putSnapshot, retain } from "./history.ts"
 import { appendBatch, transact } from "./records.ts"
@@ -36,21 +36,24 @@ const attributes: Handler = (surface, asked) =>
 
 /** How the stream stands, and where: for a person who wants to understand it. */
 const inspect: Handler = (surface, asked) =>
-  withInfo(surface, asked, ({ tail, floor, ...info }) => {
+  withInfo(surface, asked, ({ stream: key, tail, floor, forkedFrom, ...info }) => {
     const { partitions } = surface
     const partition = partitions.of(asked.key)
     const here = partitions.here(partition)
     const stream = here?.state.streams.get(asked.key)
     sayJson(asked.exchange, 200, {
+      stream: ownKey(key),
       ...info,
+      ...(forkedFrom !== undefined && { forkedFrom: { ...forkedFrom, source: ownKey(forkedFrom.source) } }),
       tail: offsetText(tail),
       floor: offsetText(floor),
       partition: partitions.ids[partition],
       shard: partition,
       durability: surface.durability,
-      ...(here !== undefined && {
-        served_here: { epoch: here.serving.epoch, version: here.cell.version, hot_bytes: here.state.hotBytes }
-      }),
+      ...(here !== undefined &&
+        asked.org === operatorOrg && {
+          served_here: { epoch: here.serving.epoch, version: here.cell.version, hot_bytes: here.state.hotBytes }
+        }),
       ...(stream !== undefined && {
         bytes_in_memory: stream.data?.bytes ?? 0,
         last_stream_seq: stream.seq ?? null,

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { firstOf } from "../../../actors/stream-partition/json.ts"
 import { streamInlineBytesMax } from "../../../messages/limits.ts"
-import { isJsonType, mediaOf, parseOffset, streamFault } from "../../../messages/stream.ts"
+import { isJsonType, keyIn, mediaOf, parseOffset, streamFault } from "../../../messages/stream.ts"
 import type { Origin, Payload, StreamInfo, Wire } from "../../../messages/stream-partition.ts"
 import type { Command, Outcome } from "../../streams/partitions.ts"
 import { answerCreated, prepared } from "./body.ts"
@@ -17,17 +17,17 @@ interface Wanted {
   readonly contentType: string | undefined
 }
 
-const wantedOf = ({ exchange }: Asked): Wanted | string => {
+const wantedOf = ({ exchange, org }: Asked): Wanted | string => {
   const { request } = exchange
-  const source = keyOfUrlPath(header(request, "stream-forked-from") ?? "")
-  if (source === undefined || streamFault(source) !== undefined) return "Stream-Forked-From names no stream"
+  const named = keyOfUrlPath(header(request, "stream-forked-from") ?? "")
+  if (named === undefined || streamFault(named) !== undefined) return "Stream-Forked-From names no stream"
   const offset = header(request, "stream-fork-offset")
   const asked = offset === undefined ? undefined : offset === "-1" ? 0 : parseOffset(offset)
   if (offset !== undefined && asked === undefined) return `Stream-Fork-Offset ${offset} is no offset`
   const subText = header(request, "stream-fork-sub-offset")
   const sub = subText === undefined ? 0 : wholeNumber(subText)
   if (sub === undefined) return `Stream-Fork-Sub-Offset ${subText} is no whole number`
-  return { source, asked, sub, contentType: typeToCreate(request) }
+  return { source: keyIn(org, named), asked, sub, contentType: typeToCreate(request) }
 }
 
 export interface Given {

@@ -1,6 +1,6 @@
 /** Many appends in one request: a batch for one stream, and an atomic append to several; and their answers. */
 import { Option, Schema } from "effect"
-import { offsetText, parseOffset, streamFault } from "../../../messages/stream.ts"
+import { offsetText, ownKey, parseOffset, streamFault } from "../../../messages/stream.ts"
 import type { Append, Appended } from "../../../messages/stream-partition.ts"
 import { tellFenced } from "../../streams/fences.ts"
 import type { Outcome } from "../../streams/partitions.ts"
@@ -54,7 +54,7 @@ const ackText = ({ tail, from, closed, duplicate, producer }: Appended) => ({
 const sendAll = (surface: Surface, asked: Asked, operations: ReadonlyArray<Append>): void => {
   const { exchange, caller } = asked
   const { partitions } = surface
-  const claim = fenceOf(exchange.request)
+  const claim = fenceOf(exchange.request, asked.org)
   if (claim instanceof BadRequest) return refuse(exchange, claim.status, claim.why)
   const partition = partitions.of(operations[0]?.stream ?? "")
   const stray = operations.find(({ stream }) => partitions.of(stream) !== partition)
@@ -94,7 +94,7 @@ const decode = Schema.decodeUnknownOption(
 /** The key of an operation's stream is below the path of the request; what is wrong with it is told in words. */
 const operationOf = (under: string, operation: typeof Operation.Type): Append | string => {
   const stream = `${under}/${operation.stream}`
-  const fault = streamFault(stream)
+  const fault = streamFault(ownKey(stream))
   if (fault !== undefined) return `${operation.stream} names no stream: ${fault}`
   const ifTail = operation.if_match === undefined ? undefined : parseOffset(operation.if_match)
   if (operation.if_match !== undefined && ifTail === undefined) return `${operation.if_match} is no offset`

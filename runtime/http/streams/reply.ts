@@ -1,8 +1,9 @@
 /** How the streams' surface answers: the headers that every answer has, and the words of refusals. */
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http"
-import { offsetText } from "../../../messages/stream.ts"
+import { offsetText, ownKey } from "../../../messages/stream.ts"
 import type { Outcome, Refusal } from "../../streams/partitions.ts"
 import type { Exchange } from "../exchange.ts"
+import { ownId } from "./organisation.ts"
 
 const requestHeaders = [
   ...["Content-Type", "Authorization", "If-None-Match", "If-Match", "Last-Event-ID", "Stream-Seq", "Stream-TTL"],
@@ -82,9 +83,9 @@ export interface Worded {
 type Wording = { readonly [Tag in Refusal["_tag"]]?: (refusal: Extract<Refusal, { readonly _tag: Tag }>) => Worded }
 
 const wording: Wording = {
-  NoSuchStream: ({ stream }) => ({ status: 404, text: `there is no stream ${stream}` }),
-  StreamGone: ({ stream }) => ({ status: 410, text: `${stream} was deleted, and is kept for its forks alone` }),
-  StreamExists: ({ stream, differs }) => ({ status: 409, text: `${stream} exists, and differs: ${differs}` }),
+  NoSuchStream: ({ stream }) => ({ status: 404, text: `there is no stream ${ownKey(stream)}` }),
+  StreamGone: ({ stream }) => ({ status: 410, text: `${ownKey(stream)} was deleted, and is kept for its forks alone` }),
+  StreamExists: ({ stream, differs }) => ({ status: 409, text: `${ownKey(stream)} exists, and differs: ${differs}` }),
   StreamClosed: ({ tail }) => ({
     status: 409,
     text: "the stream is closed",
@@ -124,10 +125,13 @@ const wording: Wording = {
     text: `the claim is over: the subscription is at generation ${generation}`,
     headers: { "stream-fence-generation": String(generation) }
   }),
-  FenceUnproven: ({ subscription }) => ({ status: 403, text: `the claim of ${subscription} is over` }),
+  FenceUnproven: ({ subscription }) => ({ status: 403, text: `the claim of ${ownId(subscription)} is over` }),
   TokenInvalid: () => ({ status: 403, text: "the claim is none of its subscription" }),
-  NoSuchSubscription: ({ id }) => ({ status: 403, text: `the claim is over: there is no subscription ${id}` }),
-  OtherPartition: ({ stream }) => ({ status: 409, text: `${stream} lives in another partition than the first stream` }),
+  NoSuchSubscription: ({ id }) => ({ status: 403, text: `the claim is over: there is no subscription ${ownId(id)}` }),
+  OtherPartition: ({ stream }) => ({
+    status: 409,
+    text: `${ownKey(stream)} lives in another partition than the first stream`
+  }),
   Full: ({ what, max }) => ({ status: 503, text: `full: ${max} ${what} is the bound`, headers: { "retry-after": "5" } })
 }
 

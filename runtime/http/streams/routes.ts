@@ -1,13 +1,22 @@
 /** The streams' surface as routes: three families of paths, one handler, and who may come in. */
 import { Effect } from "effect"
-import { defaultBucket, keyOfPath, reservedSegment, streamFault } from "../../../messages/stream.ts"
-import type { KeyCheck } from "../../keys.ts"
-import { bearer } from "../bearer.ts"
+import {
+  bucketFault,
+  defaultBucket,
+  keyIn,
+  keyOfPath,
+  operatorOrg,
+  reservedSegment,
+  streamFault
+} from "../../../messages/stream.ts"
+import { type KeyCheck, parseToken } from "../../keys.ts"
+import { bearer, tokenIn } from "../bearer.ts"
 import { type Direct, type Exchange, type Handle, Refused } from "../exchange.ts"
 import type { Route } from "../router.ts"
 import { bucket } from "./bucket.ts"
 import { control } from "./control.ts"
 import { facetOf } from "./facets.ts"
+import { orgOfToken } from "./organisation.ts"
 import { get, show } from "./read.ts"
 import { always, preflight, refuse } from "./reply.ts"
 import { pathIn } from "./request.ts"
@@ -23,23 +32,41 @@ const methods: Readonly<Record<string, Handler>> = {
 }
 
 /** Who may do anything where nobody has to say who they are. */
-const openCaller = "open"
+const operator: Who = { caller: "open", org: operatorOrg }
 
-/** Streams are not divided between organisations: they are the operator's own. */
-const operatorOrg = "local"
+/** Who shows a claim's token instead of a key: that is compared with the claim. */
+const worker = "worker"
 
-const notTheirs = (org: string) =>
-  new Refused({ status: 403, code: "Forbidden", message: `streams are for keys of ${operatorOrg}, not of ${org}` })
+interface Who {
+  readonly caller: string
+  /** Its streams are all that it can reach. */
+  readonly org: string
+}
 
-type Identify = (exchange: Exchange) => Effect.Effect<string, Refused>
+/** At once, where nobody has to be asked about them. */
+type Identify = (exchange: Exchange) => Who | Effect.Effect<Who, Refused>
 
-const identifier = (surface: Surface, keys: KeyCheck): Identify | undefined => {
-  if (surface.options.isOpen) return undefined
+const callbacks = /\/__ds\/subscriptions\/[^/]+\/(?:ack|callback|release)$/
+
+/** A claim's token is asked for by the subscription itself, and its form tells whose that is. */
+const byClaim = ({ request, path }: Exchange): Who | undefined => {
+  const token = tokenIn(request)
+  if (token === undefined || token.startsWith("art_") || !callbacks.test(path)) return undefined
+  return { caller: worker, org: orgOfToken(token) }
+}
+
+/** Open streams are the operator's: caches may keep what is read, so nobody else's may have the same URLs. */
+const atOpen = ({ request }: Exchange): Who | Effect.Effect<Who, Refused> => {
+  const org = parseToken(tokenIn(request) ?? "")?.org ?? operatorOrg
+  if (org === operatorOrg) return operator
+  const message = `streams are open here, to ${operatorOrg} alone: a key of ${org} is for a node with --streams-open no`
+  return Effect.fail(new Refused({ status: 403, code: "Forbidden", message }))
+}
+
+const identifier = ({ options: { isOpen } }: Surface, keys: KeyCheck): Identify => {
+  if (isOpen) return atOpen
   const identify = bearer(keys)
-  return (exchange) =>
-    Effect.flatMap(identify(exchange), ({ caller, org }) =>
-      org === operatorOrg ? Effect.succeed(caller) : Effect.fail(notTheirs(org))
-    )
+  return (exchange) => byClaim(exchange) ?? identify(exchange)
 }
 
 /** What has begun for a request, so that the end of its connection ends it. */
@@ -75,13 +102,13 @@ const withHeaders = ({ status, code, message, headers, retryAfterMs }: Refused):
     ...(retryAfterMs !== undefined && { retryAfterMs })
   })
 
-type Opening = (exchange: Exchange, caller: string, path: string | undefined) => Direct
+type Opening = (exchange: Exchange, who: Who, path: string | undefined) => Direct
 
 export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys: KeyCheck) {
   const fork = Effect.runCallbackWith(yield* Effect.context<never>())
   const identify = identifier(surface, keys)
 
-  const answered = (exchange: Exchange, caller: string, handle: (asked: Asked) => void, key = ""): Direct => {
+  const answered = (exchange: Exchange, who: Who, handle: (asked: Asked) => void, own = ""): Direct => {
     const begun = new Begun()
     const { onGone } = begun
     const run: Run = (work) => {
@@ -92,7 +119,8 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
       })
       onGone(() => void interrupt())
     }
-    handle({ exchange, key, path: exchange.path, caller, onGone, run })
+    const { caller, org } = who
+    handle({ exchange, key: keyIn(org, own), path: exchange.path, caller, org, onGone, run })
     return begun
   }
 
@@ -101,36 +129,40 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
     return nothingBegun
   }
 
-  const toStream: Opening = (exchange, caller, path) => {
+  const toStream: Opening = (exchange, who, path) => {
     if (path?.startsWith(`${reservedSegment}/`) === true)
-      return answered(exchange, caller, (asked) => control(surface, asked, path.split("/").slice(1)))
+      return answered(exchange, who, (asked) => control(surface, asked, path.split("/").slice(1)))
     const handler = methods[exchange.request.method ?? ""]
     if (handler === undefined) return refused(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow })
     const key = path === undefined ? "" : keyOfPath(path)
-    const fault = path === undefined ? "its escapes cannot be read" : streamFault(key)
+    const fault = path === undefined ? unreadable : streamFault(key)
     if (fault !== undefined) return refused(exchange, 400, `the path names no stream: ${fault}`)
-    return answered(exchange, caller, (asked) => handler(surface, asked), key)
+    return answered(exchange, who, (asked) => handler(surface, asked), key)
   }
 
   /** The primary family knows buckets, and what streams have besides their data. */
-  const toBucket: Opening = (exchange, caller, path) => {
+  const toBucket: Opening = (exchange, who, path) => {
     if (path?.endsWith("/") === true && path.indexOf("/") === path.length - 1)
-      return answered(exchange, caller, (asked) => bucket(surface, asked, path.slice(0, -1)))
+      return answered(exchange, who, (asked) => bucket(surface, asked, path.slice(0, -1)))
     const facet = path === undefined ? undefined : facetOf(path)
-    if (facet === undefined) return toStream(exchange, caller, path)
+    if (facet === undefined) return toStream(exchange, who, path)
+    const { key } = facet
+    const fault = key.includes("/") ? streamFault(key) : bucketFault(key)
+    if (fault !== undefined) return refused(exchange, 400, `the path names no stream: ${fault}`)
     const handler = facet.methods[exchange.request.method ?? ""]
     const allowed = Object.keys(facet.methods).join(", ")
     if (handler === undefined) return refused(exchange, 405, `it knows ${allowed}`, { allow: allowed })
-    return answered(exchange, caller, (asked) => handler(surface, asked, facet.argument), facet.key)
+    return answered(exchange, who, (asked) => handler(surface, asked, facet.argument), key)
   }
 
   const handle = (open: Opening, pathOf: (exchange: Exchange) => string | undefined): Handle => {
     return (exchange) => {
       if (exchange.request.method === "OPTIONS") return Effect.sync(() => preflight(exchange))
-      if (identify === undefined) return open(exchange, openCaller, pathOf(exchange))
-      return identify(exchange).pipe(
+      const who = identify(exchange)
+      if (!Effect.isEffect(who)) return open(exchange, who, pathOf(exchange))
+      return who.pipe(
         Effect.mapError(withHeaders),
-        Effect.flatMap((caller) => asEffect(exchange, () => open(exchange, caller, pathOf(exchange))))
+        Effect.flatMap((known) => asEffect(exchange, () => open(exchange, known, pathOf(exchange))))
       )
     }
   }
@@ -144,6 +176,7 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
   return routes
 })
 
+const unreadable = "its escapes cannot be read"
 const allow = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 
 const join = (bucket: string | undefined, name: string | undefined): string | undefined =>

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import type { OutgoingHttpHeaders } from "node:http"
 import { Effect } from "effect"
-import { isJsonType, offsetText } from "../../../messages/stream.ts"
+import { isJsonType, offsetText, ownKey } from "../../../messages/stream.ts"
 import type { Opened, Sheet } from "../../streams/open.ts"
 import { isInMemory } from "../../streams/store.ts"
 import { head, refuse, refuseOutcome, reply } from "./reply.ts"
@@ -21,7 +21,7 @@ export const refuseOpened = ({ exchange, key }: Asked, opened: Exclude<Opened, S
       "stream-retained-offset": offsetText(opened.floor)
     })
   const isGone = opened.absent === "gone"
-  refuse(exchange, isGone ? 410 : 404, isGone ? `${key} was deleted` : `there is no stream ${key}`)
+  refuse(exchange, isGone ? 410 : 404, isGone ? `${ownKey(key)} was deleted` : `there is no stream ${ownKey(key)}`)
 }
 
 /** Nothing leaves before what it saw is committed. */

@@ -39,6 +39,8 @@ export interface Asked {
   /** The URL path of the stream, as it was asked for. */
   readonly path: string
   readonly caller: string
+  /** Whose streams it may reach. */
+  readonly org: string
   /** Calls back once when the exchange is over before it was answered. */
   readonly onGone: (callback: () => void) => void
   /** Runs what is not on the hot path; the request's end interrupts it. */

@@ -5,6 +5,7 @@ import { endEarlier } from "../../streams/fences.ts"
 import type { Partitions } from "../../streams/partitions.ts"
 import type { Delivered, Delivery } from "../../streams/subscriptions.ts"
 import { fenceText } from "./fence.ts"
+import { ownId, ownPath } from "./organisation.ts"
 
 /** PKCS #8 around the 32 bytes of an Ed25519 key. */
 const pkcs8Head = Buffer.from("302e020100300506032b657004220420", "hex")
@@ -35,19 +36,19 @@ const bodyOf = ({ id, config, wake, token, links }: Delivery): string => {
   const { wakeId, generation } = wake
   const known = new Map(links.map((link) => [link.path, link]))
   return JSON.stringify({
-    subscription_id: id,
+    subscription_id: ownId(id),
     wake_id: wakeId,
     generation,
     streams: wake.tails.map(({ path, offset }) => ({
-      path,
+      path: ownPath(path),
       link_type: known.get(path)?.link ?? "glob",
       acked_offset: markText(known.get(path)?.acked ?? -1),
       tail_offset: offsetText(offset),
       has_pending: offset > (known.get(path)?.acked ?? -1)
     })),
-    callback_url: `${config.base}/__ds/subscriptions/${encodeURIComponent(id)}/callback`,
+    callback_url: `${config.base}/__ds/subscriptions/${encodeURIComponent(ownId(id))}/callback`,
     callback_token: token,
-    fence: fenceText({ id, wakeId, generation, token })
+    fence: fenceText({ id: ownId(id), wakeId, generation, token })
   })
 }
 
@@ -88,7 +89,7 @@ export const deliverer =
   (signing: SigningKey, partitions: Partitions) =>
   (delivery: Delivery, done: (delivered: Delivered) => void): void => {
     const { id, fenced } = delivery
-    endEarlier(partitions, { id, fenced, caller: "node" }, (failed) => {
+    endEarlier(partitions, { id, fenced }, (failed) => {
       if (failed !== undefined) return done("failed")
       attempt(signing, delivery).then(done, () => done("failed"))
     })

@@ -45,7 +45,7 @@ export const append: Handler = (surface, asked) => {
   if (producer instanceof BadRequest) return refuse(exchange, producer.status, producer.why)
   const ifTail = ifMatchOf(request)
   if (ifTail instanceof BadRequest) return refuse(exchange, ifTail.status, ifTail.why)
-  const claim = fenceOf(request)
+  const claim = fenceOf(request, asked.org)
   if (claim instanceof BadRequest) return refuse(exchange, claim.status, claim.why)
   const close = isClosing(request)
   const seq = header(request, "stream-seq")
