@@ -106,6 +106,8 @@ const sharedAdapters: Readonly<Record<string, RegExp>> = {
   "adapters/world/": /^adapters\/(memory\/|nats\/broker\/(subjects|interest)\.ts$)/,
   // A journal in JetStream is reached over a NATS connection.
   "adapters/jetstream/": /^adapters\/nats\//,
+  // Whoever serves a mount, the directory that is mounted on is prepared and freed in one way.
+  "adapters/fuse-native/": /^adapters\/fuse\/place\.ts$/,
   // Subjects match in one way, on the broker and on the bus in memory.
   "adapters/memory/": /^adapters\/nats\/broker\/(subjects|interest)\.ts$/
 }

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process"
 import { Effect } from "effect"
 import { asUser } from "../../adapters/fuse/fusermount.ts"
 import { layer } from "../../adapters/fuse/mount.ts"
+import { layer as native } from "../../adapters/fuse-native/mount.ts"
 import { type Invalidation, Mount, type MountOptions, mountDefaults } from "../../runtime/ports/mount.ts"
 import { type Behind, main, type Settings } from "./fuse-memory.ts"
 
@@ -18,7 +19,11 @@ export interface Said {
 
 const [place, settingsJson = "{}", optionsJson = "{}"] = process.argv.slice(2)
 if (place === undefined) throw new Error("usage: node test/real/fuse-mount.ts DIRECTORY [SETTINGS] [OPTIONS]")
-const settings: Settings = { where: "worker", entryMs: 60_000, attrMs: 60_000, ...JSON.parse(settingsJson) }
+/** `native`: through libfuse. */
+const settings: Settings & { readonly native?: boolean } = {
+  ...{ where: "worker", entryMs: 60_000, attrMs: 60_000 },
+  ...JSON.parse(settingsJson)
+}
 const options: MountOptions = { ...mountDefaults, ...JSON.parse(optionsJson) }
 
 /** Without the right to mount, this starts itself again, as what has it mounted already. */
@@ -49,7 +54,7 @@ const program = Effect.gen(function* () {
   yield* Effect.race(asked, mounted.ended)
 })
 
-Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(layer))).then(
+Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(settings.native === true ? native : layer))).then(
   () => process.exit(0),
   (error) => {
     process.stderr.write(`${error.why ?? error.stack}\n`)

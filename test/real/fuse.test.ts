@@ -2,47 +2,10 @@
  * The mount contract on the kernel's own protocol, for a tree that the asking thread has and for one that the main
  * has.
  */
-import { type ChildProcess, fork, spawnSync } from "node:child_process"
-import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmdirSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { describe, it } from "vitest"
-import { type Mounted, mountContract } from "../contract/mount.ts"
+import { mountContract } from "../contract/mount.ts"
 import { leftOut } from "./fuse-able.ts"
-import type { Said } from "./fuse-mount.ts"
-
-/** Sent out of sight, a mount that nobody ends any more cannot hold the machine. */
-const clean = (place: string): void => {
-  if (readFileSync("/proc/self/mountinfo", "utf8").includes(` ${place} `)) spawnSync("umount", ["-l", place])
-  rmdirSync(place)
-}
-
-const started = async (settings: object, options: object): Promise<Mounted> => {
-  const place = mkdtempSync(join(tmpdir(), "artifacts-fuse-"))
-  const args = [place, JSON.stringify(settings), JSON.stringify(options)]
-  const child: ChildProcess = fork(new URL("./fuse-mount.ts", import.meta.url), args, { serialization: "advanced" })
-  const ended = once(child, "exit")
-  const ready = await Promise.race([once(child, "message"), ended])
-  if (ready[0] !== "ready") {
-    clean(place)
-    throw new Error(`the process that mounts ended with ${ready[0]}`)
-  }
-  let id = 0
-  return {
-    place,
-    behind: async (behind, invalidate) => {
-      const said: Said = { id: ++id, behind, invalidate }
-      child.send(said)
-      await once(child, "message")
-    },
-    end: async () => {
-      child.kill("SIGTERM")
-      await ended
-      clean(place)
-    }
-  }
-}
+import { started } from "./fuse-started.ts"
 
 if (leftOut("the contract of mounts")) {
   describe.skip("Mount: fuse", () => {
@@ -53,5 +16,7 @@ if (leftOut("the contract of mounts")) {
   mountContract("fuse, answered by the main thread", () => started({ where: "main" }, {}))
   // The kernel then takes its own word for sizes: such a mount alone writes, so there is nothing to be told.
   const gathering = () => started({ where: "main" }, { writeback: true, explicitPages: true })
-  mountContract("fuse, with writes gathered by the kernel", gathering, { invalidation: true })
+  mountContract("fuse, with writes gathered by the kernel", gathering, {
+    invalidation: "the kernel believes itself alone"
+  })
 }
