@@ -1,4 +1,4 @@
-/** The Mount port through libfuse 2, by the package `fuse-native`: by paths, and with what those cannot say left out. */
+/** The Mount port through libfuse 2, by the package `fuse-native`: what paths cannot say is left out. */
 import { Clock, Deferred, Effect, Layer } from "effect"
 import { Mount, type Mounting, type MountOptions, MountRefused, type SyncModule } from "../../runtime/ports/mount.ts"
 import { fsType, look, type Mountpoint, mounted, prepare, unmount } from "../fuse/place.ts"
