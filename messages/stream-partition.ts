@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import { Fence, fenceCommands, fenceEvents, fenceRefusals } from "./fence.ts"
 import { Caller, Millis } from "./ids.ts"
 import { protocol } from "./protocol.ts"
+import { storedCommands, storedEvents, storedRefusals } from "./stored.ts"
 import { partitionKind, StreamKey } from "./stream.ts"
 import { subscriptionCommands, subscriptionEvents, subscriptionQueries, subscriptionRefusals } from "./subscription.ts"
 
@@ -182,6 +183,7 @@ export const streamPartition = protocol({
   },
   queries: {
     ShowStream: { input: Schema.Struct({ stream }), reply: Schema.Struct({ info: StreamInfo }) },
+    ...storedCommands,
     /** For nodes that do not hold the partition, and for NATS clients: as many whole appends as fit into a message. */
     ReadStream: {
       input: Schema.Struct({
@@ -234,6 +236,7 @@ export const streamPartition = protocol({
   event: Schema.TaggedUnion({
     StreamCreated: {
       stream,
+    ...storedRefusals,
       contentType,
       ...expiry,
       origin: Schema.optionalKey(Origin),
@@ -267,3 +270,4 @@ export const streamPartition = protocol({
   })
 })
 export type StreamPartition = typeof streamPartition
+    ...storedEvents,

@@ -5,12 +5,14 @@ import type { CommandOf, EventOf, RefusalOf } from "../../messages/protocol.ts"
 import { partitionKind } from "../../messages/stream.ts"
 import type { Append, Appended, StreamPartition } from "../../messages/stream-partition.ts"
 import type { Context, Decision, Obligation, Tick } from "../decider.ts"
+import { type Alarm, subscriberAlarm } from "./alarms.ts"
 import { append } from "./append.ts"
 import { confirm, create, expire, pin, remove, unpin } from "./create.ts"
 import { advance } from "./evolve.ts"
 import { fenceFault, grant, raise } from "./fence.ts"
-import { forget, seal } from "./segments.ts"
-import { type Alarm, find, type State, type Stream } from "./state.ts"
+import { objection, planObjects } from "./objects.ts"
+import { forget, merge, seal } from "./segments.ts"
+import { find, type State, type Stream } from "./state.ts"
 import { isSubscriptionCommand, lapse, subscribe } from "./subscribe.ts"
 import { absence, isUnit } from "./view.ts"
 
@@ -21,6 +23,8 @@ type Of<Tag extends Command["_tag"]> = Extract<Command, { readonly _tag: Tag }>
 
 export const decide = (state: State, command: Command | Tick, context: Context): Outcome => {
   const { at } = context
+  const objected = objection(state, command, context.caller)
+  if (objected !== undefined) return { refused: objected }
   if (isSubscriptionCommand(command)) return subscribe(state, command, context)
   switch (command._tag) {
     case "Tick":
@@ -49,6 +53,10 @@ export const decide = (state: State, command: Command | Tick, context: Context):
       return raise(state, command)
     case "Seal":
       return seal(state, command)
+    case "Merge":
+      return merge(state, command)
+    case "PlanObjects":
+      return planObjects(state, command, at)
     case "ForgetObjects":
       return forget(state, command)
     default:
@@ -142,9 +150,6 @@ const sweep = (state: State, at: number): Outcome => {
   }
   return { events, reply: {} }
 }
-
-/** No key of a stream begins so. */
-export const subscriberAlarm = "\n"
 
 /** Only what rings is visited: below an alarm of the heap that is still to come there is none that rings. */
 const ringing = (alarms: ReadonlyArray<Alarm>, at: number): Set<string> => {

@@ -1,10 +1,12 @@
 /** How a partition changes: total over its events, and in place. */
 import type { EventOf } from "../../messages/protocol.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
+import { objectAlarm, setAlarm, subscriberAlarm, takeAlarms } from "./alarms.ts"
 import { evolveRaised } from "./fence.ts"
+import { evolvePlanned, sweepObjects } from "./objects.ts"
 import { note } from "./producers.ts"
-import { dropToFloor, evolveSealed, refer, release, releaseAll } from "./segments.ts"
-import { addData, endOf, type State, type Stream, setAlarm, takeAlarms } from "./state.ts"
+import { dropToFloor, evolveMerged, evolveSealed, refer, release, releaseAll } from "./segments.ts"
+import { addData, endOf, type State, type Stream } from "./state.ts"
 import { type Subscriber, tokensMax } from "./subscriber.ts"
 
 type Event = EventOf<StreamPartition>
@@ -62,6 +64,12 @@ export const evolve = (state: State, event: Event, at: number): State => {
       break
     case "Sealed":
       evolveSealed(state, event, at)
+      break
+    case "SegmentsMerged":
+      evolveMerged(state, event, at)
+      break
+    case "ObjectsPlanned":
+      evolvePlanned(state, event)
       break
     case "FenceRaised":
       evolveRaised(state, event, at)
@@ -143,8 +151,9 @@ const swept = (state: State, at: number): void => {
   const keys = new Set(takeAlarms(state, at).map(({ key }) => key))
   // One that has ended rings again soon, should the events of this sweep not have been enough for it.
   const again = (until: number, key: string): void => setAlarm(state, Math.max(until, at + 1000), key)
+  if (keys.has(objectAlarm)) sweepObjects(state, at)
   for (const key of keys) {
-    const until = key.startsWith("\n") ? state.subscribers.get(key.slice(1))?.wake?.until : undefined
+    const until = key.startsWith(subscriberAlarm) ? state.subscribers.get(key.slice(1))?.wake?.until : undefined
     if (until !== undefined) again(until, key)
     const stream = state.streams.get(key)
     if (stream === undefined) continue
@@ -179,7 +188,7 @@ const progress = (
 ): void => {
   const { links } = subscriber
   const alarm = (until: number | undefined): void => {
-    if (until !== undefined) setAlarm(state, until, `\n${subscriber.id}`)
+    if (until !== undefined) setAlarm(state, until, `${subscriberAlarm}${subscriber.id}`)
   }
   switch (event._tag) {
     case "StreamsLinked":

@@ -1,7 +1,8 @@
 /** Snapshots of partitions as they were written at first, with all streams in one JSON text: they are read on. */
+import { setAlarm } from "./alarms.ts"
 import { Data, type SavedData } from "./payload.ts"
 import { refer } from "./segments.ts"
-import { type Heard, initial, type State, type Stream, setAlarm } from "./state.ts"
+import { type Heard, initial, type State, type Stream } from "./state.ts"
 import type { Subscriber } from "./subscriber.ts"
 
 type SavedStream = Omit<Stream, "producers" | "data" | "pins"> & {

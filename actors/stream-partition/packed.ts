@@ -13,6 +13,7 @@ const headBytes = 60
 
 const isClosed = 1
 const isHidden = 2
+const isStored = 4
 
 /** What few streams have. */
 interface Rest extends Partial<Pick<Stream, "ttlS" | "expiresAt" | "expiresMs" | "origin" | "closedBy" | "seq">> {
@@ -40,7 +41,8 @@ export const pack = (stream: Stream): Buffer => {
   const hotBytes = payload.reduce((sum, { length }) => sum + length, 0)
   const record = Buffer.allocUnsafe(headBytes + keyBytes + typeBytes + restBytes + hotBytes)
   record.writeUInt32LE(record.length, 0)
-  record.writeUInt16LE((closed ? isClosed : 0) | (hidden ? isHidden : 0), 4)
+  const flags = (closed ? isClosed : 0) | (hidden ? isHidden : 0) | (data?.isStored === true ? isStored : 0)
+  record.writeUInt16LE(flags, 4)
   record.writeUInt16LE(keyBytes, 6)
   record.writeUInt32LE(typeBytes, 8)
   record.writeUInt32LE(restBytes, 12)
@@ -62,14 +64,21 @@ export const keyAt = (bytes: Buffer, at: number): string =>
 export interface Facts {
   readonly createdAt: number
   readonly writtenAt: number
+  readonly tail: number
+  readonly floor: number
   /** Payload in memory. */
   readonly hotBytes: number
+  /** It has data in objects. */
+  readonly isStored: boolean
 }
 
 export const factsAt = (bytes: Buffer, at: number): Facts => ({
   createdAt: bytes.readDoubleLE(at + 20),
   writtenAt: bytes.readDoubleLE(at + 52),
-  hotBytes: bytes.readUInt32LE(at + 16)
+  tail: bytes.readDoubleLE(at + 28),
+  floor: bytes.readDoubleLE(at + 36),
+  hotBytes: bytes.readUInt32LE(at + 16),
+  isStored: (bytes.readUInt16LE(at + 4) & isStored) !== 0
 })
 
 export const unpackAt = (bytes: Buffer, start: number): Stream => {

@@ -157,7 +157,38 @@ export class Data {
     return isRun && from < to && this.unitAt(from)?.from === from && this.unitAt(to - 1)?.end === to
   }
 
-  /** Lets go of a range of which an object has the bytes now. */
+  /** Whether all of this range lies in segments, from the beginning of one to the end of another. */
+  isSealed(from: number, to: number): boolean {
+    const blocks = this.within(from, to)
+    const isWhole = blocks[0]?.from === from && from >= this.begin
+    const end = blocks.at(-1)
+    return isWhole && end !== undefined && end.from + end.used === to && blocks.every(({ segment }) => segment)
+  }
+
+  /** The objects of what lies in this range. */
+  objectsIn(from: number, to: number): Array<string> {
+    return this.within(from, to).flatMap(({ object }) => (object === undefined ? [] : [object]))
+  }
+
+  /** Runs of at least so many small segments: read one by one, each would be a request or two. */
+  fragments(least: number, sizeMax: number, runBytesMax: number): Array<Run> {
+    const runs: Array<Run & { readonly count: number }> = []
+    for (const { from, used, segment } of this.blocks) {
+      if (segment === undefined || used >= sizeMax || from < this.begin) continue
+      const last = runs.at(-1)
+      const to = from + used
+      if (last?.to === from && to - last.from <= runBytesMax)
+        runs[runs.length - 1] = { from: last.from, to, count: last.count + 1 }
+      else runs.push({ from, to, count: 1 })
+    }
+    return runs.filter(({ count }) => count >= least)
+  }
+
+  private within(from: number, to: number): ReadonlyArray<Block> {
+    return from < to ? this.blocks.slice(this.blockIndex(from), this.blockIndex(to - 1) + 1) : []
+  }
+
+  /** Lets go of a range of which an object has the bytes now: of what was in memory, or in several other objects. */
   seal({ from, to }: Run, object: string, segment: Segment): void {
     const first = this.blockIndex(from)
     const last = this.blockIndex(to - 1)
@@ -172,10 +203,14 @@ export class Data {
     keep(begin, Math.max(begin.from, this.begin), from)
     kept.push({ from, bytes: undefined, object, segment, used: to - from })
     keep(end, to, end.from + end.used)
-    for (const { used } of replaced) this.bytes -= used
+    for (const { bytes, used } of replaced) if (bytes !== undefined) this.bytes -= used
     for (const { bytes, used } of kept) if (bytes !== undefined) this.bytes += used
     this.blocks = [...this.blocks.slice(0, first), ...kept, ...this.blocks.slice(last + 1)]
     this.ends = [...this.ends.slice(0, ends[0]), ...segment.ends, ...this.ends.slice(ends[1])]
+  }
+
+  get isStored(): boolean {
+    return this.blocks.some(({ object }) => object !== undefined)
   }
 
   /** The objects that it needs, one as often as it does. */
@@ -206,22 +241,32 @@ export class Data {
     })
   }
 
-  /** Forgets what lies before this boundary; the block that reaches over it stays. */
+  /** Forgets what lies before this boundary; an object that reaches over it stays. */
   dropBefore(at: number): void {
     if (at <= this.begin) return
     const first = this.blockIndex(at)
     for (const block of this.blocks.slice(0, first)) if (block.bytes !== undefined) this.bytes -= block.used
     this.blocks = this.blocks.slice(first)
+    const [over] = this.blocks
+    if (over?.bytes !== undefined && over.from < at) {
+      const gone = at - over.from
+      this.blocks[0] = { ...over, from: at, bytes: over.bytes.subarray(gone), used: over.used - gone }
+      this.bytes -= gone
+    }
     this.ends = this.ends.slice(this.unitIndex(at))
     this.begin = at
   }
 
+  /** What lies in memory without a gap is one block from then on. */
   save(): SavedData {
-    const blocks = this.blocks.map(({ from, object, segment, used }) => ({
-      ...{ from, used },
-      ...(object !== undefined && { object }),
-      ...(segment !== undefined && { segment })
-    }))
+    const blocks: Array<SavedData["blocks"][number]> = []
+    for (const { from, object, segment, used } of this.blocks) {
+      const last = blocks.at(-1)
+      if (last !== undefined && last.object === undefined && object === undefined && last.from + last.used === from)
+        blocks[blocks.length - 1] = { from: last.from, used: last.used + used }
+      else
+        blocks.push({ from, used, ...(object !== undefined && { object }), ...(segment !== undefined && { segment }) })
+    }
     return { begin: this.begin, ends: this.ends, blocks }
   }
 

@@ -2,6 +2,7 @@
 import type { CommandOf, EventOf, RefusalOf } from "../../messages/protocol.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
 import type { Decision } from "../decider.ts"
+import { discard } from "./objects.ts"
 import type { State, Stream } from "./state.ts"
 
 type Command = CommandOf<StreamPartition>
@@ -37,22 +38,48 @@ export const evolveSealed = (state: State, { object, sections }: Of<Event, "Seal
     state.hotBytes -= before - data.bytes
     refer(state, object)
   }
-  if (sections.length === 0) state.garbage.set(object, at)
+  state.planned.delete(object)
+  if (sections.length === 0) discard(state, object, at)
 }
 
-export const refer = ({ objects, garbage }: State, object: string): void => {
+/** What lies in several segments lies in one, and these may be needed by nobody any more. */
+export const merge = (state: State, { object, sections }: Of<Command, "Merge">): Outcome => {
+  const taken = sections.filter(({ stream: key, createdAt, from, to }) => {
+    const stream = state.streams.get(key)
+    return stream?.createdAt === createdAt && stream.data?.isSealed(from, to) === true
+  })
+  const merged = taken.map(({ createdAt, ...section }) => section)
+  return { events: [{ _tag: "SegmentsMerged", object, sections: merged }], reply: { merged: merged.length } }
+}
+
+export const evolveMerged = (state: State, { object, sections }: Of<Event, "SegmentsMerged">, at: number): void => {
+  for (const { stream: key, from, to, ...segment } of sections) {
+    const data = state.streams.get(key)?.data
+    if (data === undefined) throw new Error(`a merged segment of ${key}, which has no data`)
+    const replaced = data.objectsIn(from, to)
+    data.seal({ from, to }, object, segment)
+    refer(state, object)
+    release(state, replaced, at)
+  }
+  state.planned.delete(object)
+  if (sections.length === 0) discard(state, object, at)
+}
+
+export const refer = ({ objects, garbage, planned }: State, object: string): void => {
   objects.set(object, (objects.get(object) ?? 0) + 1)
   garbage.delete(object)
+  planned.delete(object)
 }
 
 /** An object that nobody needs is kept for a while, for those who are reading it. */
-export const release = ({ objects, garbage }: State, released: ReadonlyArray<string>, at: number): void => {
+export const release = (state: State, released: ReadonlyArray<string>, at: number): void => {
+  const { objects } = state
   for (const object of released) {
     const left = (objects.get(object) ?? 1) - 1
     if (left > 0) objects.set(object, left)
     else {
       objects.delete(object)
-      garbage.set(object, at)
+      discard(state, object, at)
     }
   }
 }

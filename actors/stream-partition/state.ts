@@ -1,11 +1,12 @@
 /** What a partition knows of its streams: small plain records, changed in place. */
 
 import type { Origin, Producer, StreamInfo, Wire } from "../../messages/stream-partition.ts"
-import { popTimed, pushTimed } from "../heap.ts"
+import type { Alarm } from "./alarms.ts"
 import type { Raised } from "./fence.ts"
 import { Data } from "./payload.ts"
 import { refer } from "./segments.ts"
 import type { Subscriber } from "./subscriber.ts"
+import { Table } from "./table.ts"
 
 /** The last that was heard of a producer, and where its latest appends ended: [seq, from, end, seq, from, end…]. */
 export interface Heard {
@@ -51,15 +52,9 @@ export interface Stream {
   snapshot: Snapshot | undefined
 }
 
-/** A moment at which a stream, a pin or a subscription may have to be looked at. */
-export interface Alarm {
-  readonly at: number
-  readonly key: string
-}
-
 export interface State {
   readonly id: string
-  readonly streams: Map<string, Stream>
+  readonly streams: Table
   readonly subscribers: Map<string, Subscriber>
   /** The latest rounds of subscriptions, of here and elsewhere, whose holders append here. */
   readonly fences: Map<string, Raised>
@@ -71,17 +66,20 @@ export interface State {
   readonly objects: Map<string, number>
   /** Objects that nobody needs, and since when: they are to be deleted. */
   readonly garbage: Map<string, number>
+  /** Objects that are being written, and until when they may be committed. */
+  readonly planned: Map<string, number>
 }
 
 export const initial = (id: string): State => ({
   id,
-  streams: new Map(),
+  streams: new Table(),
   subscribers: new Map(),
   fences: new Map(),
   alarms: [],
   hotBytes: 0,
   objects: new Map(),
-  garbage: new Map()
+  garbage: new Map(),
+  planned: new Map()
 })
 
 /** When the stream ends by itself; infinity when it does not. */
@@ -102,8 +100,12 @@ export type Found =
   | { readonly absent: "gone" }
 
 /** The stream as it is at this moment: one that has expired is gone for its forks' sake, or missing. */
-export const find = (state: State, key: string, at: number): Found => {
-  const stream = state.streams.get(key)
+export const find = (state: State, key: string, at: number): Found => foundAs(state.streams.get(key), at)
+
+/** The same for who only looks at it, and at many others. */
+export const glance = (state: State, key: string, at: number): Found => foundAs(state.streams.look(key), at)
+
+const foundAs = (stream: Stream | undefined, at: number): Found => {
   if (stream === undefined) return { absent: "missing", expired: undefined }
   if (stream.hidden) return { absent: "gone" }
   if (endOf(stream) > at) return { stream }
@@ -116,17 +118,4 @@ export const addData = (state: State, stream: Stream, from: number, wire: Wire):
   stream.data.add(from, wire)
   state.hotBytes += stream.data.bytes - before
   if (wire.object !== undefined) refer(state, wire.object)
-}
-
-export const setAlarm = (state: State, at: number, key: string): void => {
-  if (at === Number.POSITIVE_INFINITY) return
-  pushTimed(state.alarms, { at, key })
-}
-
-/** Takes out what rings at or before this moment. */
-export const takeAlarms = (state: State, at: number): Array<Alarm> => {
-  const rung: Array<Alarm> = []
-  const { alarms } = state
-  while (alarms.length > 0 && (alarms[0] as Alarm).at <= at) rung.push(popTimed(alarms))
-  return rung
 }

@@ -77,7 +77,13 @@ export class Table {
       if (typeof place === "number") {
         const { chunk, at } = this.at(place)
         yield [key, factsAt(chunk, at)]
-      } else yield [key, { ...place, hotBytes: place.data?.bytes ?? 0 }]
+      } else {
+        const { createdAt, writtenAt, tail, floor, data } = place
+        yield [
+          key,
+          { createdAt, writtenAt, tail, floor, hotBytes: data?.bytes ?? 0, isStored: data?.isStored === true }
+        ]
+      }
     }
   }
 

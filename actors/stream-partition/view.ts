@@ -4,7 +4,7 @@ import type { QueryOf, RefusalOf } from "../../messages/protocol.ts"
 import { isJsonType } from "../../messages/stream.ts"
 import type { StreamInfo, StreamPartition, Wire } from "../../messages/stream-partition.ts"
 import type { StoredPart } from "./payload.ts"
-import { find, type State, type Stream } from "./state.ts"
+import { find, glance, type State, type Stream } from "./state.ts"
 import { told } from "./subscriber.ts"
 
 type Refusal = RefusalOf<StreamPartition>
@@ -132,9 +132,14 @@ const list = (
   const size = Math.min(Math.max(limit ?? streamPageMax, 1), streamPageMax)
   const keys: Array<string> = []
   for (const key of state.streams.keys())
-    if (key.startsWith(prefix) && (after === undefined || key > after) && "stream" in find(state, key, at))
-      keys.push(key)
+    if (key.startsWith(prefix) && (after === undefined || key > after)) keys.push(key)
   keys.sort()
-  const streams = keys.slice(0, size).map((key) => infoOf(state.streams.get(key) as Stream))
-  return { reply: { streams, more: keys.length > size } }
+  const streams: Array<StreamInfo> = []
+  for (const key of keys) {
+    const found = glance(state, key, at)
+    if (!("stream" in found)) continue
+    if (streams.length === size) return { reply: { streams, more: true } }
+    streams.push(infoOf(found.stream))
+  }
+  return { reply: { streams, more: false } }
 }

@@ -1,9 +1,14 @@
 /** The owner's background work on its partitions: moves old payloads into segments, and deletes what nobody needs. */
-import { Effect, Stream as Pages } from "effect"
+import { Effect } from "effect"
+import { garbageMs } from "../../actors/stream-partition/objects.ts"
+import type { Facts } from "../../actors/stream-partition/packed.ts"
 import type { Run } from "../../actors/stream-partition/payload.ts"
 import type { State, Stream } from "../../actors/stream-partition/state.ts"
 import { partitionHotBytesMax } from "../../messages/limits.ts"
 import type { Objects } from "../ports/objects.ts"
+import { announced, plannedMs } from "./announced.ts"
+import { Cold } from "./cold.ts"
+import { fragments, gathered } from "./merge.ts"
 import type { Command, Here, Outcome, Partitions } from "./partitions.ts"
 import { type Section, writeSegment } from "./segment.ts"
 
@@ -16,9 +21,23 @@ export interface Sealing {
   readonly everyMs: number
   /** An object that nobody needs is deleted after so long: who has begun to read it has finished by then. */
   readonly graceMs: number
+  /** How often small segments are looked for. */
+  readonly mergeMs: number
+  /** Fewer than this in a row are left as they are: each is written once more only for every so many that come. */
+  readonly mergeLeast: number
+  /** What is not committed so long after it was announced is left behind. */
+  readonly plannedMs: number
 }
 
-export const sealingDefaults: Sealing = { hotBytes: 8 * 1024 * 1024, idleMs: 600_000, everyMs: 1_000, graceMs: 600_000 }
+export const sealingDefaults: Sealing = {
+  hotBytes: 8 * 1024 * 1024,
+  idleMs: 600_000,
+  everyMs: 1_000,
+  graceMs: garbageMs,
+  mergeMs: 60_000,
+  mergeLeast: 8,
+  plannedMs
+}
 
 /** One object: an upload of a moment, and as much as has to be in memory while it is written. */
 const objectBytesMax = 8 * 1024 * 1024
@@ -29,10 +48,8 @@ const worthBytes = 512
 /** What was written last stays in memory, where those who follow the tail read it. */
 const keptBytes = 256 * 1024
 const keptMs = 10_000
-/**
- * An object that was written so long ago and that nobody knows of was left by an owner that died: its commit is lost.
- */
-const orphanMs = 3_600_000
+/** Blocks of small segments are read once: what is kept of them is for those that were fetched together. */
+const mergeCacheBytes = 2 * 1024 * 1024
 /** Deleted at once. */
 const deletedMax = 500
 
@@ -51,15 +68,16 @@ export const choose = ({ state, now, sealing }: Choice): Array<Chosen> => {
   const isFull = state.hotBytes > sealing.hotBytes
   let excess = isFull ? state.hotBytes - sealing.hotBytes / 2 : 0
   const worth = state.hotBytes > partitionHotBytesMax * 0.75 ? 1 : worthBytes
-  const isIdle = (stream: Stream): boolean => now - stream.writtenAt >= sealing.idleMs
-  const candidates = [...state.streams.values()]
-    .filter((stream) => (stream.data?.bytes ?? 0) >= worth && stream.createdAt < now && (isFull || isIdle(stream)))
-    .sort((a, b) => a.writtenAt - b.writtenAt)
+  const isIdle = ({ writtenAt }: Facts): boolean => now - writtenAt >= sealing.idleMs
+  const candidates = [...state.streams.facts()]
+    .filter(([, facts]) => facts.hotBytes >= worth && facts.createdAt < now && (isFull || isIdle(facts)))
+    .sort(([, a], [, b]) => a.writtenAt - b.writtenAt)
   const kept = Math.min(keptBytes, sealing.hotBytes / 4)
   const chosen: Array<Chosen> = []
   let bytes = 0
-  for (const stream of candidates) {
-    if (excess <= 0 && !isIdle(stream)) break
+  for (const [key, facts] of candidates) {
+    if (excess <= 0 && !isIdle(facts)) break
+    const stream = state.streams.look(key) as Stream
     for (const run of stream.data?.runs() ?? []) {
       const to = endOf(stream, run, { now, room: objectBytesMax - bytes, kept })
       if (to - run.from < worth) continue
@@ -67,7 +85,7 @@ export const choose = ({ state, now, sealing }: Choice): Array<Chosen> => {
       bytes += to - run.from
       excess -= to - run.from
       if (bytes >= objectBytesMax * 0.75 || chosen.length === sectionsMax) return chosen
-      if (excess <= 0 && !isIdle(stream)) break
+      if (excess <= 0 && !isIdle(facts)) break
     }
   }
   return chosen
@@ -96,22 +114,26 @@ const sectionOf = ({ stream, from, to }: Chosen): Section => ({
 export interface Told {
   sealedBytes: number
   segments: number
+  /** Runs of small segments that became one. */
+  merged: number
   deleted: number
 }
 
 /** Works on all partitions that this node serves, for as long as the scope lasts. */
 export class Sealer {
-  readonly told: Told = { sealedBytes: 0, segments: 0, deleted: 0 }
+  readonly told: Told = { sealedBytes: 0, segments: 0, merged: 0, deleted: 0 }
   private readonly partitions: Partitions
   private readonly objects: Objects["Service"]
   private readonly sealing: Sealing
   private readonly looked = new Map<number, number>()
-  /** In which epoch orphans of a partition were looked for. */
-  private readonly searched = new Map<number, number>()
+  /** When a partition was looked through for small segments, and how many objects it had. */
+  private readonly merged = new Map<number, { readonly objects: number; readonly at: number }>()
+  private readonly cold: Cold
 
   constructor(partitions: Partitions, objects: Objects["Service"], sealing: Sealing) {
     this.partitions = partitions
     this.objects = objects
+    this.cold = new Cold(objects, mergeCacheBytes)
     this.sealing = sealing
   }
 
@@ -127,8 +149,8 @@ export class Sealer {
     return Effect.catch(
       Effect.gen({ self: this }, function* () {
         while (yield* this.sealNext(partition)) yield* Effect.yieldNow
+        if (this.isMergeDue(partition)) while (yield* this.mergeNext(partition)) yield* Effect.yieldNow
         while (yield* this.sweepNext(partition)) yield* Effect.yieldNow
-        yield* this.searchOrphans(partition)
       }),
       (error) => Effect.logWarning(`partition ${this.partitions.ids[partition]} cannot be sealed at the moment`, error)
     )
@@ -143,23 +165,57 @@ export class Sealer {
     if (chosen.length === 0) return false
     const sections = chosen.map(sectionOf)
     if (!(yield* this.settled(here))) return false
-    const { object: bytes, sections: placed } = writeSegment(sections)
-    const object = `${this.folderOf(partition)}${timeText(partitions.now())}-${partitions.freshId()}`
-    yield* this.objects.put(object, bytes)
-    const outcome = yield* this.tell(partition, {
-      _tag: "Seal",
-      object,
-      sections: chosen.map(({ stream, from, to }, each) => {
-        const { index = 0, indexBytes = 0, ends = [] } = placed[each] ?? {}
-        return { stream: stream.key, createdAt: stream.createdAt, from, to, index, indexBytes, ends }
-      })
-    })
+    const { object, placed } = yield* this.written(partition, sections)
+    const outcome = yield* this.tell(partition, { _tag: "Seal", object, sections: placed })
     // When none was as it had been any more, the object is garbage already, and it is for the next look to go on.
     if (!("ok" in outcome) || (outcome.ok as { readonly sealed: number }).sealed === 0) return false
     this.told.segments += 1
-    this.told.sealedBytes += bytes.length
     return true
   })
+
+  /** Several small segments of a stream become one. Whether there may be more. */
+  private readonly mergeNext = Effect.fnUntraced({ self: this }, function* (this: Sealer, partition: number) {
+    const here = this.partitions.peek(partition)
+    if (here === undefined) return false
+    const chosen = fragments(here.state, this.sealing.mergeLeast)
+    if (chosen.length === 0) return false
+    const sections = yield* Effect.forEach(chosen, (each) => gathered(this.cold, each))
+    if (!(yield* this.settled(here))) return false
+    const { object, placed } = yield* this.written(partition, sections)
+    const outcome = yield* this.tell(partition, { _tag: "Merge", object, sections: placed })
+    if (!("ok" in outcome) || (outcome.ok as { readonly merged: number }).merged === 0) return false
+    this.told.merged += sections.length
+    return true
+  })
+
+  /** An object with these sections, and their places in it. */
+  private readonly written = Effect.fnUntraced(
+    { self: this },
+    function* (this: Sealer, partition: number, sections: ReadonlyArray<Section>) {
+      const { partitions, sealing } = this
+      const { object: bytes, sections: places } = writeSegment(sections)
+      const at = { folder: "segments/", name: `${timeText(partitions.now())}-${partitions.freshId()}` }
+      const write = (name: string) => Effect.as(this.objects.put(name, bytes), name)
+      const object = yield* announced(partitions, partition, write, { ...at, forMs: sealing.plannedMs })
+      this.told.sealedBytes += bytes.length
+      const placed = sections.map(({ key: stream, createdAt, from, ends: own }, each) => {
+        const { index = 0, indexBytes = 0, ends = [] } = places[each] ?? {}
+        return { stream, createdAt, from, to: own.at(-1) ?? from, index, indexBytes, ends }
+      })
+      return { object, placed }
+    }
+  )
+
+  /** Only a partition that has sealed something since has more to merge than it had. */
+  private isMergeDue(partition: number): boolean {
+    const objects = this.partitions.peek(partition)?.state.objects
+    if (objects === undefined) return false
+    const now = this.partitions.now()
+    const known = this.merged.get(partition)
+    if (known !== undefined && (known.objects === objects.size || now - known.at < this.sealing.mergeMs)) return false
+    this.merged.set(partition, { objects: objects.size, at: now })
+    return objects.size >= this.sealing.mergeLeast
+  }
 
   /** A partition within its bound is looked through for silent streams a few times in their time only. */
   private isDue(partition: number, { hotBytes }: State): boolean {
@@ -185,30 +241,6 @@ export class Sealer {
     const outcome = yield* this.tell(partition, { _tag: "ForgetObjects", objects })
     return "ok" in outcome
   })
-
-  /** Once for each owner: what its predecessors have left. */
-  private readonly searchOrphans = Effect.fnUntraced({ self: this }, function* (this: Sealer, partition: number) {
-    const epoch = this.partitions.epochOf(partition)
-    if (epoch === undefined || this.searched.get(partition) === epoch || this.partitions.peek(partition) === undefined)
-      return
-    const folder = this.folderOf(partition)
-    const before = `${folder}${timeText(this.partitions.now() - orphanMs)}`
-    yield* this.objects.list(folder).pipe(
-      Pages.map((page) => page.map(({ key }) => key).filter((key) => key < before)),
-      Pages.runForEach((found) => {
-        const state = this.partitions.peek(partition)?.state
-        if (state === undefined) return Effect.void
-        const orphans = found.filter((key) => !state.objects.has(key) && !state.garbage.has(key))
-        this.told.deleted += orphans.length
-        return orphans.length === 0 ? Effect.void : this.objects.remove(orphans)
-      })
-    )
-    this.searched.set(partition, epoch)
-  })
-
-  private folderOf(partition: number): string {
-    return `streams/${this.partitions.ids[partition]}/segments/`
-  }
 
   private settled(here: Here): Effect.Effect<boolean> {
     return Effect.callback<boolean>((resume) => {

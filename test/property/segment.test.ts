@@ -1,5 +1,5 @@
 /** Streams that move into segments, against a model that is only bytes: at any page size, no reader can tell. */
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { partitionDecider } from "../../actors/stream-partition/partition.ts"
@@ -9,6 +9,7 @@ import { make as memoryObjects } from "../../adapters/memory/objects.ts"
 import type { CommandOf, EventOf } from "../../messages/protocol.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
+import { fragments, gathered } from "../../runtime/streams/merge.ts"
 import { choose, sealingDefaults } from "../../runtime/streams/sealer.ts"
 import { blockBytes, readIndex, readTrailer, trailerBytes, writeSegment } from "../../runtime/streams/segment.ts"
 import { Store } from "../../runtime/streams/store.ts"
@@ -27,10 +28,11 @@ class Running {
   store = new Store(this.objects)
   at = 1_000_000
   private count = 0
+  merged = 0
 
   do(command: Command): Record<string, unknown> {
     this.at += 1
-    const context = { id: "p0", caller: "tester", commandId: "c", at: this.at, version: this.log.length + 1 }
+    const context = { id: "p0", caller: "node", commandId: "c", at: this.at, version: this.log.length + 1 }
     const decision = partitionDecider.decide(this.state, command, context)
     if ("refused" in decision) return { refused: (decision.refused as { readonly _tag: string })._tag }
     for (const event of decision.events as ReadonlyArray<Event>)
@@ -50,8 +52,7 @@ class Running {
       ends: (stream.data?.marks(from, to) ?? []) as ReadonlyArray<number>
     }))
     const { object: bytes, sections: placed } = writeSegment(sections)
-    const object = `streams/p0/segments/${this.count++}`
-    Effect.runSync(this.objects.put(object, bytes))
+    const object = this.put(bytes)
     meanwhile()
     this.do({
       _tag: "Seal",
@@ -61,6 +62,31 @@ class Running {
         return { stream: stream.key, createdAt: stream.createdAt, from, to, index, indexBytes, ends }
       })
     })
+  }
+
+  merge(meanwhile: () => void): void {
+    const chosen = fragments(this.state, 2)
+    if (chosen.length === 0) return
+    const sections = chosen.map((each) => Effect.runSync(gathered(this.store.cold, each)))
+    const { object: bytes, sections: placed } = writeSegment(sections)
+    const object = this.put(bytes)
+    meanwhile()
+    this.do({
+      _tag: "Merge",
+      object,
+      sections: chosen.map(({ stream, from, to }, each) => {
+        const { index = 0, indexBytes = 0, ends = [] } = placed[each] ?? {}
+        return { stream: stream.key, createdAt: stream.createdAt, from, to, index, indexBytes, ends }
+      })
+    })
+    this.merged += chosen.length
+  }
+
+  private put(bytes: Buffer): string {
+    const object = `streams/p0/segments/${this.count++}`
+    this.do({ _tag: "PlanObjects", objects: [object], forMs: 1_000_000 })
+    Effect.runSync(this.objects.put(object, bytes))
+    return object
   }
 
   sweep(): void {
@@ -125,6 +151,8 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("delete"), key: fc.nat(5), size: fc.nat(9) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("fork"), key: fc.nat(2), size: fc.nat(30) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("retain"), key: fc.nat(5), size: fc.nat(30) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("merge"), key: fc.nat(5), size: fc.nat(9) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("merge-race"), key: fc.nat(5), size: fc.nat(9) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep"), key: fc.nat(5), size: fc.nat(9) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart"), key: fc.nat(5), size: fc.nat(9) }) }
 )
@@ -166,6 +194,10 @@ const perform = (running: Running, model: Map<string, Model>, each: Step, seed: 
       return running.seal(each.size, () => {})
     case "seal-race":
       return running.seal(each.size, remove)
+    case "merge":
+      return running.merge(() => {})
+    case "merge-race":
+      return running.merge(remove)
     case "delete":
       return remove()
     case "fork": {
@@ -197,24 +229,35 @@ const perform = (running: Running, model: Map<string, Model>, each: Step, seed: 
 describe("segments", () => {
   it("change nothing that a reader sees, whatever is done between", () => {
     let sealed = 0
+    let merged = 0
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 70 }), fc.integer({ min: 1, max: 200_000 }), (steps, pageBytes) => {
-        const running = new Running()
-        const model = new Map<string, Model>()
-        for (const [seed, each] of steps.entries()) perform(running, model, each, seed)
-        running.sweep()
-        for (const [key, { bytes, ends, floor }] of model) {
-          expect(running.read(key, floor, pageBytes).equals(bytes.subarray(floor))).toBe(true)
-          const from = ends.filter((end) => end >= floor)[Math.floor(ends.length / 2)] ?? floor
-          expect(running.read(key, from, pageBytes).equals(bytes.subarray(from))).toBe(true)
-          sealed += running.state.streams.get(key)?.data?.sealedTo ?? 0
+      fc.property(
+        fc.array(step, { maxLength: 90, size: "max" }),
+        fc.integer({ min: 1, max: 200_000 }),
+        (steps, pageBytes) => {
+          const running = new Running()
+          const model = new Map<string, Model>()
+          for (const [seed, each] of steps.entries()) perform(running, model, each, seed)
+          running.sweep()
+          for (const [key, { bytes, ends, floor }] of model) {
+            expect(running.read(key, floor, pageBytes).equals(bytes.subarray(floor))).toBe(true)
+            const from = ends.filter((end) => end >= floor)[Math.floor(ends.length / 2)] ?? floor
+            expect(running.read(key, from, pageBytes).equals(bytes.subarray(from))).toBe(true)
+            sealed += running.state.streams.get(key)?.data?.sealedTo ?? 0
+          }
+          expect(partitionDecider.save(running.replay()).length).toBe(partitionDecider.save(running.state).length)
+          merged += running.merged
+          // What is in the store is needed, or is known to be garbage: nothing is left behind.
+          const stored = Effect.runSync(Stream.runCollect(running.objects.list(""))).flat()
+          const { objects, garbage } = running.state
+          expect(stored.map(({ key }) => key).sort()).toEqual([...objects.keys(), ...garbage.keys()].sort())
+          expect([...running.replay().objects]).toEqual([...running.state.objects])
         }
-        expect(partitionDecider.save(running.replay()).length).toBe(partitionDecider.save(running.state).length)
-        expect([...running.replay().objects]).toEqual([...running.state.objects])
-      }),
+      ),
       { numRuns: 250 }
     )
     expect(sealed).toBeGreaterThan(0)
+    expect(merged).toBeGreaterThan(0)
   })
 
   it("are found and checked by whoever has the object alone", () => {

@@ -22,7 +22,7 @@ class Running {
   at = 1_000_000
 
   do(command: Command): Record<string, unknown> {
-    const context = { id: "p0", caller: "tester", commandId: "c", at: this.at, version: this.log.length + 1 }
+    const context = { id: "p0", caller: "node", commandId: "c", at: this.at, version: this.log.length + 1 }
     const decision = partitionDecider.decide(this.state, command, context)
     if ("refused" in decision) return { refused: (decision.refused as { readonly _tag: string })._tag }
     const events = JSON.stringify(decision.events)

@@ -18,6 +18,8 @@ interface Told {
 
 const say = (ground: Ground, name: string, fields: object) =>
   Effect.map(tell(ground, name, fields, at), (told) => told as Told)
+const asNode = (ground: Ground, name: string, fields: object) =>
+  Effect.map(tell(ground, name, fields, { ...at, caller: "node" }), (told) => told as Told)
 const ask = (ground: Ground, name: string, fields: object) =>
   Effect.map(query(ground, name, fields, at), (told) => told as Told)
 
@@ -114,8 +116,8 @@ describe("a partition", () => {
         const tails = [{ path: "a/x", offset: 5 }]
         const wakes = { wakeKey: "wake/pool", wakePartition: id }
         const wake = { id: "s", wakeId: "w1", token: "t1", tails, ...wakes }
-        expect((yield* say(ground, "WakeSubscription", wake)).ok).toEqual({ woken: true })
-        expect((yield* say(ground, "WakeSubscription", { ...wake, wakeId: "w2" })).ok).toEqual({ woken: false })
+        expect((yield* asNode(ground, "WakeSubscription", wake)).ok).toEqual({ woken: true })
+        expect((yield* asNode(ground, "WakeSubscription", { ...wake, wakeId: "w2" })).ok).toEqual({ woken: false })
         yield* Effect.sleep(100)
         expect(yield* textOf(ground, "wake/pool")).toContain('"generation":1')
         const claim = { id: "s", wakeId: "w3", token: "t3", tails }

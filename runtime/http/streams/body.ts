@@ -4,11 +4,12 @@ import { Effect } from "effect"
 import { streamInlineBytesMax } from "../../../messages/limits.ts"
 import { offsetText } from "../../../messages/stream.ts"
 import type { Payload, StreamInfo } from "../../../messages/stream-partition.ts"
+import { announced } from "../../streams/announced.ts"
 import { refuse, reply } from "./reply.ts"
 import { payloadOf } from "./request.ts"
 import type { Asked, Surface } from "./surface.ts"
 
-/** A small body as it is; a large one is stored first. */
+/** A small body as it is; a large one is announced and stored first. */
 export const prepared = (
   { partitions, store }: Surface,
   { exchange, key, run }: Asked,
@@ -16,12 +17,12 @@ export const prepared = (
   use: (payload: Payload) => void
 ): void => {
   if (body.length <= streamInlineBytesMax) return use(payloadOf(body))
-  const place = `streams/${partitions.idOf(key)}/${partitions.freshId()}`
+  const partition = partitions.of(key)
   run(
-    store.put(place, contentType, body).pipe(
+    announced(partitions, partition, (object) => store.put(object, contentType, body)).pipe(
       Effect.map(use),
       Effect.catch((error) =>
-        Effect.sync(() => refuse(exchange, 503, `the object store is away: ${error.why}`, { "retry-after": "1" }))
+        Effect.sync(() => refuse(exchange, 503, `the body cannot be stored now: ${error.why}`, { "retry-after": "1" }))
       )
     )
   )

@@ -4,6 +4,7 @@ import { firstOf } from "../../../actors/stream-partition/json.ts"
 import { streamInlineBytesMax } from "../../../messages/limits.ts"
 import { isJsonType, keyIn, mediaOf, parseOffset, streamFault } from "../../../messages/stream.ts"
 import type { Origin, Payload, StreamInfo, Wire } from "../../../messages/stream-partition.ts"
+import { announced } from "../../streams/announced.ts"
 import type { Command, Outcome } from "../../streams/partitions.ts"
 import { answerCreated, prepared } from "./body.ts"
 import { refuse, refuseOutcome } from "./reply.ts"
@@ -66,7 +67,7 @@ const forking = Effect.fnUntraced(function* (surface: Surface, asked: Asked, giv
   if (typeof made === "object" && "ok" in made && (made.ok as { readonly created: boolean }).created)
     return answerMade(surface, asked, made)
   // It exists already, with a pin of its own, or it cannot be made: this pin is for nothing.
-  yield* partitions.told(partitions.of(source), { _tag: "UnpinStream", stream: source, pin }, asked.caller)
+  yield* partitions.told(partitions.of(source), { _tag: "UnpinStream", stream: source, pin }, "node")
   answerMade(surface, asked, made)
 })
 
@@ -87,7 +88,7 @@ const making = Effect.fnUntraced(function* (surface: Surface, asked: Asked, give
   const { partitions } = surface
   const { info, source, offset, sub, pin } = pinned
   const contentType = pinned.contentType ?? info.contentType
-  const prefix = yield* prefixOf(surface, pinned)
+  const prefix = yield* prefixOf(surface, asked.key, pinned)
   if (typeof prefix === "string") return prefix
   const origin: Origin = {
     ...{ source, partition: partitions.idOf(source), pin, offset, sub },
@@ -116,7 +117,7 @@ const expiryOf = (given: Expiry, { ttlS, expiresAt }: StreamInfo): Expiry => {
 }
 
 /** The first bytes, or messages, of the append that begins at the fork's offset. */
-const prefixOf = Effect.fnUntraced(function* (surface: Surface, { info, offset, sub, source }: Pinned) {
+const prefixOf = Effect.fnUntraced(function* (surface: Surface, fork: string, { info, offset, sub, source }: Pinned) {
   const base = info.forkedFrom?.offset ?? 0
   const isKnown = offset === 0 || offset === info.tail || (offset >= base && offset >= (info.sealed ?? 0))
   if (sub === 0 && isKnown) return undefined
@@ -125,7 +126,7 @@ const prefixOf = Effect.fnUntraced(function* (surface: Surface, { info, offset, 
   if (unit === "away") return "the source's data cannot be read now"
   if (unit === undefined) return "no append begins at the fork's offset"
   if (sub === 0) return undefined
-  return yield* cut(surface, unit, { isJson: isJsonType(info.contentType), sub, source })
+  return yield* cut(surface, unit, { isJson: isJsonType(info.contentType), sub, fork })
 })
 
 /** From the stream itself, or from the one along its forks that has this offset. */
@@ -152,13 +153,14 @@ const boundUnit = ({ store }: Surface, wire: Wire, offset: number) =>
 interface Cutting {
   readonly isJson: boolean
   readonly sub: number
-  readonly source: string
+  /** Whose beginning it becomes. */
+  readonly fork: string
 }
 
 const cut = Effect.fnUntraced(function* (
   { store, partitions }: Surface,
   unit: Buffer,
-  { isJson, sub, source }: Cutting
+  { isJson, sub, fork: key }: Cutting
 ) {
   const part = isJson ? firstOf(unit.toString(), sub) : sub <= unit.length ? unit.subarray(0, sub) : undefined
   if (part === undefined) return "Stream-Fork-Sub-Offset is beyond the append at the fork's offset"
@@ -166,7 +168,7 @@ const cut = Effect.fnUntraced(function* (
   const count = isJson ? sub : 1
   if (size <= streamInlineBytesMax)
     return typeof part === "string" ? { text: part, size, count } : { base64: part.toString("base64"), size, count }
-  const object = `streams/${partitions.idOf(source)}/${partitions.freshId()}`
-  const stored = yield* store.putRaw(object, Buffer.from(part)).pipe(Effect.option)
-  return stored._tag === "None" ? "the object store is away" : { object, size, count }
+  const write = (object: string) => Effect.as(store.putRaw(object, Buffer.from(part)), object)
+  const stored = yield* announced(partitions, partitions.of(key), write).pipe(Effect.option)
+  return stored._tag === "None" ? "the object store is away" : { object: stored.value, size, count }
 })

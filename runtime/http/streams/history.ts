@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import type { Snapshot } from "../../../actors/stream-partition/state.ts"
 import { offsetText, parseOffset } from "../../../messages/stream.ts"
 import type { Wire } from "../../../messages/stream-partition.ts"
+import { announced } from "../../streams/announced.ts"
 import { isSheet, open, type Sheet } from "../../streams/open.ts"
 import { unitEnds } from "../../streams/read.ts"
 import { head, refuse, refuseOutcome, reply } from "./reply.ts"
@@ -38,8 +39,8 @@ const publishing = Effect.fnUntraced(
     if (yield* isWithin(surface, key, offset)) return refuse(exchange, 409, "no append begins at its offset")
     const contentType = typeToCreate(exchange.request) ?? "application/octet-stream"
     const digest = createHash("sha256").update(`${contentType}\n`).update(body).digest("hex")
-    const object = `streams/${partitions.idOf(key)}/${partitions.freshId()}`
-    yield* store.putRaw(object, body)
+    const write = (name: string) => Effect.as(store.putRaw(name, body), name)
+    const object = yield* announced(partitions, partitions.of(key), write)
     const ifDigest = header(exchange.request, "stream-snapshot-match")
     const command = {
       ...{ _tag: "PublishSnapshot" as const, stream: key },

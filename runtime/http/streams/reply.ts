@@ -119,6 +119,12 @@ const wording: Wording = {
     headers: { "stream-retained-offset": offsetText(floor) }
   }),
   BadSnapshot: ({ why }) => ({ status: 409, text: why }),
+  ObjectUnplanned: () => ({
+    status: 503,
+    text: "it was stored too late: send it again",
+    headers: { "retry-after": "1" }
+  }),
+  NotAllowed: ({ why }) => ({ status: 403, text: why }),
   NoSnapshot: () => ({ status: 404, text: "the stream has no snapshot" }),
   Fenced: ({ generation }) => ({
     status: 403,
