@@ -31,6 +31,7 @@ export class Weather {
   private readonly prng: Prng
   private faults: Readonly<Record<Service, Faults>>
   private readonly cuts = new Set<string>()
+  private isHealed = false
   /** How often each thing happened that a scenario wants to have happened. */
   readonly reached = new Map<string, number>()
 
@@ -48,9 +49,11 @@ export class Weather {
   heal(): void {
     this.faults = { bus: calm, journal: calm, objects: calm, registry: calm }
     this.cuts.clear()
+    this.isHealed = true
   }
 
   cut(name: string, service: Service): void {
+    if (this.isHealed) return
     this.cuts.add(`${name}/${service}`)
     this.reach(`cut from ${service}`)
   }

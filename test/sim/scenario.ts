@@ -2,29 +2,18 @@
  * One world from its plan: nodes and clients under faults, then a healed world in which everything is answered, then
  * the checks.
  */
-import { Clock, Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { Clock, Effect, Fiber, Schedule, Stream } from "effect"
 import { accountDecider } from "../../actors/account/account.ts"
-import { layer as memoryJournal } from "../../adapters/memory/journal.ts"
-import { make as memoryObjects } from "../../adapters/memory/objects.ts"
-import { layer as memoryRegistry } from "../../adapters/memory/registry.ts"
-import { Network } from "../../adapters/world/bus.ts"
-import { Logs } from "../../adapters/world/journal.ts"
-import { faultyObjects } from "../../adapters/world/objects.ts"
-import { faultyRegistry } from "../../adapters/world/registry.ts"
-import { type Life, Weather } from "../../adapters/world/weather.ts"
+import type { Life } from "../../adapters/world/weather.ts"
 import type { EventOf } from "../../messages/protocol.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
 import { client } from "../../runtime/client.ts"
 import { type Fold, type Followed, follow } from "../../runtime/follow.ts"
 import { leased } from "../../runtime/placement/leased.ts"
-import { Journal } from "../../runtime/ports/journal.ts"
-import { Objects } from "../../runtime/ports/objects.ts"
-import { Registry } from "../../runtime/ports/registry.ts"
-import { Snapshots } from "../../runtime/ports/snapshots.ts"
-import { layer as snapshotsLayer } from "../../runtime/snapshots.ts"
 import { type Balance, type Bank, bankDecider, bankKind } from "./bank.ts"
 import * as checkers from "./checkers.ts"
 import type { Asked } from "./history.ts"
+import { type Ground as BareGround, crashes, cuts, groundOf, Host, portsOf } from "./host.ts"
 import type { Op, Plan, Step } from "./plan.ts"
 import { World } from "./world.ts"
 
@@ -48,86 +37,22 @@ export interface Outcome {
   readonly entries: number
 }
 
-/** What all processes of the world share. */
-interface Ground {
-  readonly plan: Plan
-  readonly weather: Weather
-  readonly network: Network
-  readonly logs: Logs
-  readonly objects: Objects["Service"]
-  readonly registry: Registry["Service"]
+/** What all processes of the world share, and what is written down of them. */
+interface Ground extends BareGround {
   readonly history: Array<Asked>
   /** Every state that each replica came through, by version. */
   readonly replicas: Map<string, Map<number, Balance>>
   readonly followers: Map<string, Followed>
 }
 
-const groundOf = Effect.fnUntraced(function* (plan: Plan) {
-  const run = Effect.runForkWith(yield* Effect.context<never>())
-  const weather = new Weather(plan.seed, plan.faults, (travel) => void run(travel))
-  const journal = Context.get(yield* Layer.build(memoryJournal()), Journal)
-  const registry = Context.get(yield* Layer.build(memoryRegistry()), Registry)
-  const ground: Ground = {
-    plan,
-    weather,
-    network: new Network(weather),
-    logs: new Logs(journal, weather, plan),
-    objects: memoryObjects(),
-    registry,
-    history: [],
-    replicas: new Map(),
-    followers: new Map()
-  }
-  return ground
-})
-
 const node = (ground: Ground, life: Life) =>
   Effect.gen(function* () {
-    const { plan, weather } = ground
-    const objects = Layer.succeed(Objects, faultyObjects(ground.objects, weather, life))
-    const snapshots = Context.get(yield* Layer.build(Layer.provide(snapshotsLayer(), objects)), Snapshots)
-    const bus = ground.network.attach(life)
-    const journal = ground.logs.attach(life)
-    const registry = faultyRegistry(ground.registry, weather, life)
-    const hosting = { node: life.name, kinds, settings: plan.settings, client: client(bus, plan.settings.shards) }
-    yield* leased({ bus, journal, snapshots, registry }, hosting, lease)
+    const { plan } = ground
+    const ports = yield* portsOf(ground, life)
+    const hosting = { node: life.name, kinds, settings: plan.settings, client: client(ports.bus, plan.settings.shards) }
+    yield* leased(ports, hosting, lease)
     return yield* Effect.never
-  }).pipe(Effect.scoped)
-
-/** A node that is started, killed at a step of the world's, and started again. */
-class Host {
-  private readonly ground: Ground
-  private readonly name: string
-  private readonly run: (effect: Effect.Effect<never>) => Fiber.Fiber<never>
-  private life: Life | undefined
-  private fiber: Fiber.Fiber<never> | undefined
-
-  constructor(ground: Ground, index: number, run: (effect: Effect.Effect<never>) => Fiber.Fiber<never>) {
-    this.ground = ground
-    this.name = `n${index}`
-    this.run = run
-  }
-
-  start(): void {
-    if (this.life !== undefined) return
-    this.life = { name: this.name, alive: true }
-    this.fiber = this.run(node(this.ground, this.life) as Effect.Effect<never>)
-  }
-
-  get isUp(): boolean {
-    return this.life !== undefined
-  }
-
-  /** As kill -9 does it: nothing is said to anybody, and what is under way arrives all the same. */
-  kill(): void {
-    if (this.life === undefined || this.fiber === undefined) return
-    this.ground.weather.reach("killed")
-    this.life.alive = false
-    this.life = undefined
-    this.fiber.interruptUnsafe()
-    this.fiber = undefined
-  }
-}
+  }).pipe(Effect.scoped, Effect.orDie)
 
 const actor = (ground: Ground, index: number, steps: ReadonlyArray<Step>) => {
   const life: Life = { name: `c${index}`, alive: true }
@@ -176,28 +101,12 @@ const trouble = (
   world: World,
   run: (effect: Effect.Effect<void>) => void
 ) => {
-  const { plan, weather } = ground
-  for (const { step, node: index, downMs } of plan.crashes)
-    world.atStep(step, () => {
-      // Snapshots can be missing when a node starts; under a living one they are as durable as the store they are in.
-      const falling = plan.wipe ? hosts : hosts.slice(index, index + 1)
-      for (const host of falling) host.kill()
-      const revive = Effect.gen(function* () {
-        yield* Effect.sleep(downMs)
-        if (plan.wipe && !hosts.some((host) => host.isUp)) yield* wipe(ground)
-        for (const host of falling) host.start()
-      })
-      run(revive)
-    })
-  for (const { atMs, forMs, node: index, service } of plan.cuts)
-    run(
-      Effect.gen(function* () {
-        yield* Effect.sleep(atMs)
-        weather.cut(`n${index}`, service)
-        yield* Effect.sleep(forMs)
-        weather.mend(`n${index}`, service)
-      })
-    )
+  const { plan } = ground
+  // Snapshots can be missing when a node starts; under a living one they are as durable as the store they are in.
+  const struck = (index: number) => (plan.wipe ? hosts : hosts.slice(index, index + 1))
+  const between = Effect.suspend(() => (plan.wipe && !hosts.some((host) => host.isUp) ? wipe(ground) : Effect.void))
+  crashes(plan, world, run, struck, between)
+  cuts(ground, run)
 }
 
 const wipe = Effect.fnUntraced(function* ({ objects, weather }: Ground) {
@@ -262,9 +171,13 @@ const settle = Effect.fnUntraced(function* (ground: Ground) {
 })
 
 const program = Effect.fnUntraced(function* (plan: Plan, world: World) {
-  const ground = yield* groundOf(plan)
+  const bare = yield* groundOf(plan)
+  const ground: Ground = { ...bare, history: [], replicas: new Map(), followers: new Map() }
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const hosts = Array.from({ length: plan.nodes }, (_, index) => new Host(ground, index, fork))
+  const hosts = Array.from(
+    { length: plan.nodes },
+    (_, index) => new Host(`n${index}`, ground.weather, fork, (life) => node(ground, life))
+  )
   for (const host of hosts) host.start()
   trouble(ground, hosts, world, (effect) => void fork(effect))
   for (const id of ["b0", "b1"]) fork(replica(ground, id))

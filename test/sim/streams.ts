@@ -2,32 +2,21 @@
  * Streams in a simulated world: nodes that own partitions, fold each other's and move data into segments, under faults;
  * producers and readers who go from node to node; and in the end every tail that was told is checked.
  */
-import { Clock, Context, Effect, Fiber, FiberMap, Layer, type Scope } from "effect"
+import { Clock, Effect, Fiber, FiberMap, type Scope } from "effect"
 import { partitionDecider } from "../../actors/stream-partition/partition.ts"
-import { layer as memoryJournal } from "../../adapters/memory/journal.ts"
-import { make as memoryObjects } from "../../adapters/memory/objects.ts"
-import { layer as memoryRegistry } from "../../adapters/memory/registry.ts"
-import { Network } from "../../adapters/world/bus.ts"
-import { Logs } from "../../adapters/world/journal.ts"
-import { faultyObjects } from "../../adapters/world/objects.ts"
-import { faultyRegistry } from "../../adapters/world/registry.ts"
-import { type Life, Weather } from "../../adapters/world/weather.ts"
+import type { Life } from "../../adapters/world/weather.ts"
 import { partitionKind } from "../../messages/stream.ts"
 import type { Appended } from "../../messages/stream-partition.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
 import { client } from "../../runtime/client.ts"
 import { leased } from "../../runtime/placement/leased.ts"
-import { Journal } from "../../runtime/ports/journal.ts"
-import { Objects } from "../../runtime/ports/objects.ts"
-import { Registry } from "../../runtime/ports/registry.ts"
-import { Snapshots } from "../../runtime/ports/snapshots.ts"
-import { layer as snapshotsLayer } from "../../runtime/snapshots.ts"
 import { Live } from "../../runtime/streams/live.ts"
 import { isSheet, type Opened, open } from "../../runtime/streams/open.ts"
 import { type Command, type Outcome, Partitions } from "../../runtime/streams/partitions.ts"
 import { Replicas } from "../../runtime/streams/replicas.ts"
 import { Sealer } from "../../runtime/streams/sealer.ts"
 import { Store } from "../../runtime/streams/store.ts"
+import { type Ground as BareGround, crashes, cuts, groundOf, Host, portsOf } from "./host.ts"
 import { type Plan, planOf } from "./plan.ts"
 import { type Op, tailFaults } from "./tails.ts"
 import { World } from "./world.ts"
@@ -35,19 +24,13 @@ import { World } from "./world.ts"
 const kinds = new Map([[partitionKind, kindOf(partitionDecider)]])
 const lease = { ttlMs: 400, marginMs: 80 }
 /** So little that the smallest streams are moved. */
-const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300 }
+const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300, mergeMs: 100, mergeLeast: 3, plannedMs: 600 }
 const keys = ["sim/a", "sim/b"]
 const contentType = "application/octet-stream"
 /** A node that has died never answers: another one is asked then. */
 const askMs = 1_500
 
-interface Ground {
-  readonly plan: Plan
-  readonly weather: Weather
-  readonly network: Network
-  readonly logs: Logs
-  readonly objects: Objects["Service"]
-  readonly registry: Registry["Service"]
+interface Ground extends BareGround {
   readonly ops: Map<string, Array<Op>>
   /** What was read of a stream from its start, while others wrote. */
   readonly read: Array<{ readonly key: string; readonly bytes: Buffer }>
@@ -59,32 +42,11 @@ interface Reached {
   readonly store: Store
 }
 
-const groundOf = Effect.fnUntraced(function* (plan: Plan) {
-  const run = Effect.runForkWith(yield* Effect.context<never>())
-  const weather = new Weather(plan.seed, plan.faults, (travel) => void run(travel))
-  const journal = Context.get(yield* Layer.build(memoryJournal()), Journal)
-  const registry = Context.get(yield* Layer.build(memoryRegistry()), Registry)
-  const ground: Ground = {
-    ...{ plan, weather, registry },
-    network: new Network(weather),
-    logs: new Logs(journal, weather, plan),
-    objects: memoryObjects(),
-    ops: new Map(keys.map((key) => [key, []])),
-    read: []
-  }
-  return ground
-})
-
 const node = (ground: Ground, life: Life, ready: (reached: Reached) => void) =>
   Effect.gen(function* () {
     const { plan, weather } = ground
     const { shards } = plan.settings
-    const objects = faultyObjects(ground.objects, weather, life)
-    const layer = Layer.provide(snapshotsLayer(), Layer.succeed(Objects, objects))
-    const snapshots = Context.get(yield* Layer.build(layer), Snapshots)
-    const bus = ground.network.attach(life)
-    const journal = ground.logs.attach(life)
-    const registry = faultyRegistry(ground.registry, weather, life)
+    const { objects, snapshots, bus, journal, registry } = yield* portsOf(ground, life)
     const live = new Live()
     const asking = client(bus, shards)
     const hosting = { node: life.name, kinds, settings: plan.settings, client: asking, heard: live.heard }
@@ -106,44 +68,12 @@ const node = (ground: Ground, life: Life, ready: (reached: Reached) => void) =>
     const sealer = new Sealer(partitions, objects, sealing)
     yield* Effect.forkScoped(sealer.run)
     yield* Effect.addFinalizer(() => Effect.sync(() => weather.reach("sealed", sealer.told.segments)))
+    yield* Effect.addFinalizer(() => Effect.sync(() => weather.reach("merged", sealer.told.merged)))
     ready({ partitions, store: new Store(objects) })
     return yield* Effect.never
-  }).pipe(Effect.scoped)
+  }).pipe(Effect.scoped, Effect.orDie)
 
-/** A node that is started, killed at a step of the world's, and started again. */
-class Host {
-  reached: Reached | undefined
-  private life: Life | undefined
-  private fiber: Fiber.Fiber<never> | undefined
-  private readonly ground: Ground
-  private readonly name: string
-  private readonly run: (effect: Effect.Effect<never>) => Fiber.Fiber<never>
-
-  constructor(ground: Ground, index: number, run: (effect: Effect.Effect<never>) => Fiber.Fiber<never>) {
-    this.ground = ground
-    this.name = `n${index}`
-    this.run = run
-  }
-
-  start(): void {
-    if (this.life !== undefined) return
-    const life: Life = { name: this.name, alive: true }
-    this.life = life
-    const ready = (reached: Reached): void => {
-      if (life.alive) this.reached = reached
-    }
-    this.fiber = this.run(node(this.ground, life, ready) as Effect.Effect<never>)
-  }
-
-  kill(): void {
-    if (this.life === undefined) return
-    this.ground.weather.reach("killed")
-    this.life.alive = false
-    this.life = undefined
-    this.reached = undefined
-    this.fiber?.interruptUnsafe()
-  }
-}
+type Node = Host<Reached>
 
 const isDone = (outcome: Outcome | undefined): outcome is { readonly ok: unknown } =>
   outcome !== undefined && "ok" in outcome
@@ -151,9 +81,9 @@ const isDone = (outcome: Outcome | undefined): outcome is { readonly ok: unknown
 /** A client that goes to another node with every request. */
 class Visitor {
   private turn: number
-  private readonly hosts: ReadonlyArray<Host>
+  private readonly hosts: ReadonlyArray<Node>
 
-  constructor(hosts: ReadonlyArray<Host>, turn: number) {
+  constructor(hosts: ReadonlyArray<Node>, turn: number) {
     this.hosts = hosts
     this.turn = turn
   }
@@ -254,35 +184,6 @@ const watch = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, key
   }
 })
 
-const crashes = (
-  { plan }: Ground,
-  hosts: ReadonlyArray<Host>,
-  world: World,
-  run: (work: Effect.Effect<void>) => void
-) => {
-  for (const { step, node: index, downMs } of plan.crashes)
-    world.atStep(step, () => {
-      hosts[index]?.kill()
-      run(
-        Effect.andThen(
-          Effect.sleep(downMs),
-          Effect.sync(() => hosts[index]?.start())
-        )
-      )
-    })
-}
-
-const cuts = ({ plan, weather }: Ground, run: (work: Effect.Effect<void>) => void) => {
-  for (const { atMs, forMs, node: index, service } of plan.cuts) {
-    const between = Effect.sync(() => weather.cut(`n${index}`, service)).pipe(Effect.andThen(Effect.sleep(forMs)))
-    const mended = Effect.andThen(
-      between,
-      Effect.sync(() => weather.mend(`n${index}`, service))
-    )
-    run(Effect.andThen(Effect.sleep(atMs), mended))
-  }
-}
-
 const contentOf = (bytes: Buffer) => {
   let end = 0
   const marks = bytes.toString().split(";").slice(0, -1)
@@ -293,7 +194,7 @@ const contentOf = (bytes: Buffer) => {
 }
 
 /** In the healed world every node has to say the same, and it has to explain what everybody was told. */
-const judged = Effect.fnUntraced(function* (ground: Ground, hosts: ReadonlyArray<Host>) {
+const judged = Effect.fnUntraced(function* (ground: Ground, hosts: ReadonlyArray<Node>) {
   const faults: Array<string> = []
   for (const key of keys) {
     const wholes: Array<Buffer> = []
@@ -320,13 +221,16 @@ const judged = Effect.fnUntraced(function* (ground: Ground, hosts: ReadonlyArray
 
 const program: (plan: Plan, world: World) => Effect.Effect<Told, never, Scope.Scope> = Effect.fnUntraced(
   function* (plan, world) {
-    const ground = yield* groundOf(plan)
+    const ground: Ground = { ...(yield* groundOf(plan)), ops: new Map(keys.map((key) => [key, []])), read: [] }
     const fork = Effect.runForkWith(yield* Effect.context<never>())
-    const hosts = Array.from({ length: plan.nodes }, (_, index) => new Host(ground, index, fork))
+    const hosts = Array.from(
+      { length: plan.nodes },
+      (_, index) => new Host<Reached>(`n${index}`, ground.weather, fork, (life, ready) => node(ground, life, ready))
+    )
     for (const host of hosts) host.start()
     const run = (work: Effect.Effect<void>) => void fork(work)
     for (const key of keys) yield* new Visitor(hosts, 0).insist(key, { _tag: "CreateStream", stream: key, contentType })
-    crashes(ground, hosts, world, run)
+    crashes(plan, world, run, (index) => hosts.slice(index, index + 1))
     cuts(ground, run)
     const each = <A>(work: (visitor: Visitor, key: string, id: string) => Effect.Effect<A>) =>
       keys.flatMap((key) => [0, 1].map((n) => fork(work(new Visitor(hosts, n), key, `${key}-${n}`))))
