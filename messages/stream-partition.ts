@@ -124,6 +124,11 @@ const Snapshot = Schema.Struct({
   digest: Schema.String
 })
 
+const count = Schema.Struct({ streams: Schema.Natural, bytes: Schema.Natural })
+/** What there is of an organisation, and of one of its buckets. */
+export const Usage = Schema.Struct({ organisation: count, bucket: count })
+export type Usage = typeof Usage.Type
+
 export const streamPartition = protocol({
   kind: partitionKind,
   commands: {
@@ -178,12 +183,12 @@ export const streamPartition = protocol({
     /** Objects that nobody needed were deleted. */
     ForgetObjects: { input: Schema.Struct({ objects: Schema.Array(objectKey) }), reply: empty },
     RetainFrom: { input: Schema.Struct({ stream, offset }), reply: Schema.Struct({ floor: offset }) },
+    ...storedCommands,
     ...subscriptionCommands,
     ...fenceCommands
   },
   queries: {
     ShowStream: { input: Schema.Struct({ stream }), reply: Schema.Struct({ info: StreamInfo }) },
-    ...storedCommands,
     /** For nodes that do not hold the partition, and for NATS clients: as many whole appends as fit into a message. */
     ReadStream: {
       input: Schema.Struct({
@@ -206,6 +211,7 @@ export const streamPartition = protocol({
       }),
       reply: Schema.Struct({ streams: Schema.Array(StreamInfo), more: Schema.Boolean })
     },
+    ShowUsage: { input: Schema.Struct({ org: Schema.String, bucket: Schema.String }), reply: Usage },
     ...subscriptionQueries
   },
   refusal: Schema.TaggedUnion({
@@ -230,13 +236,13 @@ export const streamPartition = protocol({
     OtherPartition: { stream: Schema.String },
     Full: { what: Schema.String, max: Schema.Natural },
     FailedOperation: { index: Schema.Natural, refused: Schema.Unknown },
+    ...storedRefusals,
     ...subscriptionRefusals,
     ...fenceRefusals
   }),
   event: Schema.TaggedUnion({
     StreamCreated: {
       stream,
-    ...storedRefusals,
       contentType,
       ...expiry,
       origin: Schema.optionalKey(Origin),
@@ -265,9 +271,9 @@ export const streamPartition = protocol({
     ObjectsForgotten: { objects: Schema.Array(objectKey) },
     /** The partition's timer rang: what it found is in the events beside it. */
     Swept: {},
+    ...storedEvents,
     ...subscriptionEvents,
     ...fenceEvents
   })
 })
 export type StreamPartition = typeof streamPartition
-    ...storedEvents,

@@ -6,6 +6,7 @@ import type { StreamInfo, StreamPartition, Wire } from "../../messages/stream-pa
 import type { StoredPart } from "./payload.ts"
 import { find, glance, type State, type Stream } from "./state.ts"
 import { told } from "./subscriber.ts"
+import { usageOf } from "./usage.ts"
 
 type Refusal = RefusalOf<StreamPartition>
 type Answered = { readonly reply: unknown } | { readonly refused: Refusal }
@@ -39,6 +40,7 @@ export const absence = (key: string, absent: "missing" | "gone"): Refusal =>
 
 export const answer = (state: State, query: QueryOf<StreamPartition>, { at }: { readonly at: number }): Answered => {
   if (query._tag === "ListStreams") return list(state, query, at)
+  if (query._tag === "ShowUsage") return { reply: usageOf(state, query) }
   if (query._tag === "ShowSubscription") {
     const subscriber = state.subscribers.get(query.id)
     if (subscriber === undefined) return { refused: { _tag: "NoSuchSubscription", id: query.id } }

@@ -17,6 +17,7 @@ import { command } from "./command.ts"
 import { readGlobals } from "./globals.ts"
 import { write } from "./print.ts"
 import { Problem, usage } from "./problem.ts"
+import { quotaFlags, readLimits } from "./quota.ts"
 import { version } from "./version.ts"
 
 const text = (name: string, metavar: string, description: string) =>
@@ -55,6 +56,7 @@ const flags = {
     Flag.withDescription("Whether streams need no API key (yes when HTTP listens on the loopback)"),
     Flag.optional
   ),
+  ...quotaFlags,
   home: text("home", "DIR", "Make a workspace home, and mount it on this directory while the node runs"),
   jsonLogs: Flag.Boolean("json-logs").pipe(
     Flag.withDescription("Logs as JSON lines also on a terminal"),
@@ -100,6 +102,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     try: () => nodeName(Option.getOrUndefined(given.node), natsUrl !== undefined),
     catch: (cause) => usage(cause instanceof Error && "why" in cause ? String(cause.why) : String(cause))
   })
+  const streamLimits = yield* readLimits(given)
   const options: UpOptions = {
     data: dataPath(globals.data, process.env),
     program: version,
@@ -115,6 +118,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     ...(home !== undefined && { home }),
     ...(longPollMs !== undefined && { longPollMs }),
     ...(streamHotBytes !== undefined && { streamHotBytes }),
+    ...(streamLimits !== undefined && { streamLimits }),
     ...(streamsOpen !== undefined && { streamsOpen: streamsOpen === "yes" })
   }
   return { options, globals }

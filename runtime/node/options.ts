@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto"
 import { homedir, hostname } from "node:os"
 import { join, resolve } from "node:path"
+import type { QuotaLimits } from "../http/streams/quota.ts"
 import { CannotStart } from "./fault.ts"
 
 export interface Address {
@@ -32,6 +33,8 @@ export interface UpOptions {
   readonly longPollMs?: number
   /** Payloads that a partition of streams keeps in memory; 0 means all of them. */
   readonly streamHotBytes?: number
+  /** What organisations and buckets may have of streams. */
+  readonly streamLimits?: QuotaLimits
   /** Whether streams are for everybody who reaches the HTTP port; on the loopback they are, unless this says no. */
   readonly streamsOpen?: boolean
 }

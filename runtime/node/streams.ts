@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto"
 import { Effect, FiberMap } from "effect"
 import type { Client } from "../client.ts"
+import { Quotas } from "../http/streams/quota.ts"
 import { streamRoutes } from "../http/streams/routes.ts"
 import { type StreamOptions, type Surface, streamOptions } from "../http/streams/surface.ts"
 import { deliverer, signingKeyOf } from "../http/streams/webhook.ts"
@@ -29,10 +30,11 @@ export interface Parts {
 
 const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || host.startsWith("127.")
 
-const optionsOf = ({ http, longPollMs, streamsOpen }: UpOptions): StreamOptions => ({
+const optionsOf = ({ http, longPollMs, streamsOpen, streamLimits }: UpOptions): StreamOptions => ({
   ...streamOptions,
   isOpen: streamsOpen ?? isLoopback(http.host),
-  ...(longPollMs !== undefined && { longPollMs })
+  ...(longPollMs !== undefined && { longPollMs }),
+  ...(streamLimits !== undefined && { limits: streamLimits })
 })
 
 const secret = (): string => randomBytes(18).toString("base64url")
@@ -89,6 +91,7 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
   const subscriptions = yield* subscribing(partitions, live, deliverer(signing, partitions))
   const sealing = { ...sealingDefaults, hotBytes: options.streamHotBytes ?? sealingDefaults.hotBytes }
   yield* Effect.forkScoped(new Sealer(partitions, ground.objects, sealing).run)
+  const shown = optionsOf(options)
   const surface: Surface = {
     partitions,
     live,
@@ -97,7 +100,8 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
     secret,
     store: new Store(ground.objects),
     durability: ground.journal.durability,
-    options: optionsOf(options)
+    quotas: shown.limits === undefined ? undefined : new Quotas(shown.limits, partitions),
+    options: shown
   }
   return yield* streamRoutes(surface, keys)
 })

@@ -37,7 +37,7 @@ const innermost = (refused: Refusal): Refusal =>
 const isUnproven = (outcome: Outcome): boolean =>
   "refused" in outcome && innermost(outcome.refused)._tag === "FenceUnproven"
 
-/** Appends when the claim is still held: usually in one command, and in three when its partition knows nothing of it. */
+/** Appends while the claim is held: usually by one command, and by three when its partition knows nothing of it. */
 export const tellFenced = (partitions: Partitions, fencing: Fencing, command: Appending, done: Done): void => {
   const { partition, claim, caller } = fencing
   const fenced = fencedBy(claim, command)

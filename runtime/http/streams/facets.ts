@@ -4,6 +4,7 @@ import { streamAttributesBytesMax } from "../../../messages/limits.ts"
 import { offsetText, operatorOrg, ownKey } from "../../../messages/stream.ts"
 import type { StreamInfo } from "../../../messages/stream-partition.ts"
 import { bootstrap, getSnapshot, putSnapshot, retain } from "./history.ts"
+import { bucketOf } from "./quota.ts"
 import { appendBatch, transact } from "./records.ts"
 import { refuse, refuseOutcome, reply, sayJson } from "./reply.ts"
 import { BadRequest, readAll } from "./request.ts"
@@ -36,36 +37,40 @@ const attributes: Handler = (surface, asked) =>
 
 /** How the stream stands, and where: for a person who wants to understand it. */
 const inspect: Handler = (surface, asked) =>
-  withInfo(surface, asked, ({ stream: key, tail, floor, forkedFrom, ...info }) => {
-    const { partitions } = surface
-    const partition = partitions.of(asked.key)
-    const here = partitions.here(partition)
-    const stream = here?.state.streams.get(asked.key)
-    sayJson(asked.exchange, 200, {
-      stream: ownKey(key),
-      ...info,
-      ...(forkedFrom !== undefined && { forkedFrom: { ...forkedFrom, source: ownKey(forkedFrom.source) } }),
-      tail: offsetText(tail),
-      floor: offsetText(floor),
-      partition: partitions.ids[partition],
-      shard: partition,
-      durability: surface.durability,
-      ...(here !== undefined &&
-        asked.org === operatorOrg && {
-          served_here: { epoch: here.serving.epoch, version: here.cell.version, hot_bytes: here.state.hotBytes }
-        }),
-      ...(stream !== undefined && {
-        bytes_in_memory: stream.data?.bytes ?? 0,
-        last_stream_seq: stream.seq ?? null,
-        producers: [...(stream.producers ?? [])].map(([id, { epoch, seq, at }]) => ({
-          id,
-          epoch,
-          seq,
-          heard_at_ms: at
-        }))
-      })
-    })
+  withInfo(surface, asked, (info) => {
+    const { quotas } = surface
+    const told = standing(surface, asked, info)
+    if (quotas === undefined) return sayJson(asked.exchange, 200, told)
+    quotas.usage({ org: asked.org, bucket: bucketOf(asked.key) }, (used) =>
+      sayJson(asked.exchange, 200, { ...told, used, limits: quotas.limits })
+    )
   })
+
+const standing = (surface: Surface, asked: Asked, { stream: key, tail, floor, forkedFrom, ...info }: StreamInfo) => {
+  const { partitions } = surface
+  const partition = partitions.of(asked.key)
+  const here = partitions.here(partition)
+  const stream = here?.state.streams.get(asked.key)
+  return {
+    stream: ownKey(key),
+    ...info,
+    ...(forkedFrom !== undefined && { forkedFrom: { ...forkedFrom, source: ownKey(forkedFrom.source) } }),
+    tail: offsetText(tail),
+    floor: offsetText(floor),
+    partition: partitions.ids[partition],
+    shard: partition,
+    durability: surface.durability,
+    ...(here !== undefined &&
+      asked.org === operatorOrg && {
+        served_here: { epoch: here.serving.epoch, version: here.cell.version, hot_bytes: here.state.hotBytes }
+      }),
+    ...(stream !== undefined && {
+      bytes_in_memory: stream.data?.bytes ?? 0,
+      last_stream_seq: stream.seq ?? null,
+      producers: [...(stream.producers ?? [])].map(([id, { epoch, seq, at }]) => ({ id, epoch, seq, heard_at_ms: at }))
+    })
+  }
+}
 
 type Facet = (surface: Surface, asked: Asked, argument: string | undefined) => void
 

@@ -5,6 +5,7 @@ import type { Append, Appended } from "../../../messages/stream-partition.ts"
 import { tellFenced } from "../../streams/fences.ts"
 import type { Outcome } from "../../streams/partitions.ts"
 import { fenceOf } from "./fence.ts"
+import { admitted } from "./quota.ts"
 import { refuse, refuseOutcome, reply, sayJson } from "./reply.ts"
 import { BadRequest, header, payloadOf, readAll } from "./request.ts"
 import type { Asked, Handler, Surface } from "./surface.ts"
@@ -67,8 +68,11 @@ const sendAll = (surface: Surface, asked: Asked, operations: ReadonlyArray<Appen
     sayJson(exchange, 200, appended.map(ackText), headers)
   }
   const command = { _tag: "AppendAll" as const, operations }
-  if (claim === undefined) partitions.tell(partition, command, caller, answered)
-  else tellFenced(partitions, { partition, claim, caller }, command, answered)
+  const bytes = operations.reduce((sum, { body }) => sum + (body?.text ?? body?.base64 ?? "").length, 0)
+  admitted(surface.quotas, asked, { streams: 0, appends: operations.length, bytes }, () => {
+    if (claim === undefined) partitions.tell(partition, command, caller, answered)
+    else tellFenced(partitions, { partition, claim, caller }, command, answered)
+  })
 }
 
 const Operation = Schema.Struct({

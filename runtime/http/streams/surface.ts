@@ -5,6 +5,7 @@ import type { Partitions } from "../../streams/partitions.ts"
 import type { Store } from "../../streams/store.ts"
 import type { Subscriptions } from "../../streams/subscriptions.ts"
 import type { Exchange } from "../exchange.ts"
+import type { QuotaLimits, Quotas } from "./quota.ts"
 import type { SigningKey } from "./webhook.ts"
 
 export interface StreamOptions {
@@ -16,6 +17,7 @@ export interface StreamOptions {
   readonly keepAliveMs: number
   /** Everybody may do everything; API keys are asked for otherwise. */
   readonly isOpen: boolean
+  readonly limits?: QuotaLimits
 }
 
 export const streamOptions: StreamOptions = { longPollMs: 30_000, sseMs: 60_000, keepAliveMs: 15_000, isOpen: false }
@@ -28,6 +30,8 @@ export interface Surface {
   readonly signing: SigningKey
   /** A text that nobody can guess. */
   readonly secret: () => string
+  /** Undefined where nothing is limited. */
+  readonly quotas: Quotas | undefined
   readonly durability: Durability
   readonly options: StreamOptions
 }

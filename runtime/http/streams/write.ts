@@ -7,6 +7,7 @@ import type { Command, Outcome } from "../../streams/partitions.ts"
 import { answerCreated, prepared } from "./body.ts"
 import { fenceOf } from "./fence.ts"
 import { fork } from "./fork.ts"
+import { admitted, creating } from "./quota.ts"
 import { head, refuse, refuseOutcome, reply } from "./reply.ts"
 import { BadRequest, expiryOf, header, ifMatchOf, isClosing, producerOf, readAll, typeToCreate } from "./request.ts"
 import type { Asked, Handler, Surface } from "./surface.ts"
@@ -18,14 +19,17 @@ export const create: Handler = (surface, asked) => {
   if (expiry instanceof BadRequest) return refuse(exchange, expiry.status, expiry.why)
   readAll(request, (body) => {
     if (body instanceof BadRequest) return refuse(exchange, body.status, body.why)
-    if (header(request, "stream-forked-from") !== undefined) return fork(surface, asked, { expiry, body })
+    if (header(request, "stream-forked-from") !== undefined)
+      return creating(surface, asked, body.length, () => fork(surface, asked, { expiry, body }))
     if (header(request, "stream-fork-offset") !== undefined || header(request, "stream-fork-sub-offset") !== undefined)
       return refuse(exchange, 400, "a fork's offsets need Stream-Forked-From")
     const contentType = typeToCreate(request) ?? "application/octet-stream"
     const closed = isClosing(request) ? { closed: true } : {}
     const bare = { _tag: "CreateStream" as const, stream: asked.key, contentType, ...expiry, ...closed }
-    if (body.length === 0) return send(surface, asked, bare)
-    prepared(surface, asked, { body, contentType }, (payload) => send(surface, asked, { ...bare, body: payload }))
+    creating(surface, asked, body.length, () => {
+      if (body.length === 0) return send(surface, asked, bare)
+      prepared(surface, asked, { body, contentType }, (payload) => send(surface, asked, { ...bare, body: payload }))
+    })
   })
 }
 
@@ -62,10 +66,12 @@ export const append: Handler = (surface, asked) => {
       ...(seq !== undefined && { seq }),
       ...(ifTail !== undefined && { ifTail })
     }
-    if (body.length === 0) return sendAppend(surface, asked, bare, claim)
-    prepared(surface, asked, { body, contentType: type.contentType ?? "" }, (payload) =>
-      sendAppend(surface, asked, { ...bare, body: payload }, claim)
-    )
+    admitted(surface.quotas, asked, { streams: 0, appends: 1, bytes: body.length }, () => {
+      if (body.length === 0) return sendAppend(surface, asked, bare, claim)
+      prepared(surface, asked, { body, contentType: type.contentType ?? "" }, (payload) =>
+        sendAppend(surface, asked, { ...bare, body: payload }, claim)
+      )
+    })
   })
 }
 
