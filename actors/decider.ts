@@ -50,6 +50,12 @@ export interface Decider<State, P extends AnyProtocol> {
   ) => { readonly reply: unknown } | { readonly refused: RefusalOf<P> }
   readonly save: (state: State) => Uint8Array
   readonly load: (bytes: Uint8Array, id: string) => State
+  /**
+   * The same as `save`, in pieces and in steps, for a state that is large: it is of the moment of the first step, and
+   * the state changes between the later ones.
+   */
+  readonly saving?: (state: State) => Generator<void, ReadonlyArray<Uint8Array>>
+  readonly loading?: (bytes: Uint8Array, id: string) => Generator<void, State>
   /** Others may take the whole state and hear every entry: what a replica elsewhere is made of. */
   readonly followed?: true
   /** When this state wants a `Tick`, in milliseconds since the epoch. */

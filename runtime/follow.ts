@@ -3,7 +3,9 @@ import { Clock, Effect, Schema } from "effect"
 import { eventsSubject, shardOf } from "../messages/subjects.ts"
 import { Signal } from "./actor/signal.ts"
 import type { Client, Unanswered } from "./client.ts"
+import { joining, unpacking } from "./packed.ts"
 import type { Bus, BusDown } from "./ports/bus.ts"
+import { inSteps } from "./steps.ts"
 
 /** An entry as it is published: the events are those of the actor's protocol. */
 export interface Published {
@@ -45,6 +47,9 @@ export interface Followed {
 const checkEveryMs = 2_000
 /** Past this the tail counts as lost, and what is folded may be old. */
 const lostAfterMs = 6_000
+
+/** Parts of a state that are asked for at once: while one is on its way, the next is made. */
+const partsAtOnce = 4
 
 interface Target {
   readonly kind: string
@@ -168,6 +173,9 @@ const ask = Effect.fnUntraced(function* (client: Client, target: Target, name: s
 
 interface StatePart {
   readonly version: number
+  /** Of the state itself, which comes packed. */
+  readonly size: number
+  readonly blocks: number
   readonly parts: number
   readonly bytes: string
 }
@@ -176,14 +184,19 @@ interface StatePart {
 const loadState = Effect.fnUntraced(function* (client: Client, target: Target, tail: Tail) {
   for (;;) {
     const first = (yield* ask(client, target, "State", { part: 0 })) as StatePart
-    const parts = [Buffer.from(first.bytes, "base64")]
-    while (parts.length < first.parts) {
-      const next = (yield* ask(client, target, "State", { part: parts.length, version: first.version })) as StatePart
-      if (next.version !== first.version) break
-      parts.push(Buffer.from(next.bytes, "base64"))
-    }
-    if (parts.length < first.parts) continue
-    tail.load(Buffer.concat(parts), first.version)
+    const { version, parts } = first
+    const next = (part: number) =>
+      Effect.map(ask(client, target, "State", { part, version }), (answer) => answer as StatePart)
+    const rest = yield* Effect.forEach(
+      Array.from({ length: parts - 1 }, (_, at) => at + 1),
+      next,
+      { concurrency: partsAtOnce }
+    )
+    if (rest.some((part) => part.version !== version)) continue
+    const packed = yield* inSteps(joining([first, ...rest].map(({ bytes }) => Buffer.from(bytes, "base64"))))
+    const state = yield* inSteps(unpacking(Buffer.from(packed.buffer, packed.byteOffset, packed.length), 0, first))
+    if ("damage" in state) throw new Error(`the state of ${target.kind}/${target.id} came damaged: ${state.damage}`)
+    tail.load(state, version)
     return
   }
 })

@@ -1,11 +1,10 @@
 /** Snapshots as objects: one for each version, framed so that a damaged or torn one is told from a whole one. */
-import { crc32, constants as zlib, zstdCompressSync, zstdDecompressSync } from "node:zlib"
+import { crc32 } from "node:zlib"
 import { Effect, Layer, Metric, Stream } from "effect"
+import { type Damage, joining, packing, unpacking } from "./packed.ts"
 import { Objects, type StoreFailed, StoreRefused } from "./ports/objects.ts"
-import { type Snapshot, Snapshots } from "./ports/snapshots.ts"
-
-/** A block is compressed without a pause: at some 700 MB/s the loop stands still for 1.5 ms, not for a whole state. */
-const blockBytesMax = 1024 * 1024
+import { type Snapshot, Snapshots, type Unsaved } from "./ports/snapshots.ts"
+import { inSteps } from "./steps.ts"
 
 /** Versions of one actor are pruned as new ones come; more deletions than this at once are asked for in parts. */
 const pruneKeysMax = 1000
@@ -16,7 +15,6 @@ const listingsMax = 4
 const magic = 0x50_4e_53_41 // "ASNP", read as little-endian
 const format = 1
 const headBytes = 40
-const blockHeadBytes = 12
 const versionDigits = 16
 const versionName = /^[0-9]{16}$/
 const nameLaw = /^[A-Za-z0-9_-]{1,128}(?:\/[A-Za-z0-9_-]{1,128}){0,3}$/
@@ -29,40 +27,23 @@ export interface SnapshotsOptions {
   readonly prefix?: string
 }
 
-const headOf = (name: string, snapshot: Snapshot, blocks: number): Buffer => {
+const headOf = (name: string, is: { version: number; size: number; blocks: number }): Buffer => {
   const head = Buffer.alloc(headBytes)
   head.writeUInt32LE(magic, 0)
   head.writeUInt8(format, 4)
-  head.writeBigUInt64LE(BigInt(snapshot.version), 8)
-  head.writeBigUInt64LE(BigInt(snapshot.bytes.length), 16)
-  head.writeUInt32LE(blocks, 24)
+  head.writeBigUInt64LE(BigInt(is.version), 8)
+  head.writeBigUInt64LE(BigInt(is.size), 16)
+  head.writeUInt32LE(is.blocks, 24)
   head.writeUInt32LE(crc32(name), 28)
   head.writeUInt32LE(crc32(head.subarray(0, 32)), 32)
   return head
 }
 
-/** A block that does not get smaller is kept as it is: then its two lengths are equal. */
-const pack = (raw: Uint8Array): ReadonlyArray<Uint8Array> => {
-  const packed = zstdCompressSync(raw, { params: { [zlib.ZSTD_c_compressionLevel]: 1 } })
-  const body = packed.length < raw.length ? packed : raw
-  const head = Buffer.alloc(blockHeadBytes)
-  head.writeUInt32LE(body.length, 0)
-  head.writeUInt32LE(raw.length, 4)
-  head.writeUInt32LE(crc32(raw), 8)
-  return [head, body]
-}
+const piecesOf = ({ bytes }: Unsaved): ReadonlyArray<Uint8Array> => (bytes instanceof Uint8Array ? [bytes] : bytes)
 
-const frame = Effect.fnUntraced(function* (name: string, snapshot: Snapshot) {
-  const parts: Array<Uint8Array> = [headOf(name, snapshot, Math.ceil(snapshot.bytes.length / blockBytesMax))]
-  for (let at = 0; at < snapshot.bytes.length; at += blockBytesMax) {
-    parts.push(...pack(snapshot.bytes.subarray(at, at + blockBytesMax)))
-    yield* Effect.yieldNow
-  }
-  return Buffer.concat(parts)
-})
-
-interface Damage {
-  readonly damage: string
+function* framing(name: string, snapshot: Unsaved): Generator<void, Uint8Array> {
+  const { parts, size, blocks } = yield* packing(piecesOf(snapshot))
+  return yield* joining([headOf(name, { version: snapshot.version, size, blocks }), ...parts])
 }
 
 const openHead = (name: string, version: number, file: Buffer): { size: number; blocks: number } | Damage => {
@@ -75,41 +56,13 @@ const openHead = (name: string, version: number, file: Buffer): { size: number; 
   return { size: Number(file.readBigUInt64LE(16)), blocks: file.readUInt32LE(24) }
 }
 
-const unpack = (packed: Uint8Array, size: number): Uint8Array | undefined => {
-  if (packed.length === size) return packed
-  try {
-    return zstdDecompressSync(packed, { maxOutputLength: Math.max(size, 1) })
-  } catch {
-    // The decompressor's only complaint is damage, and the caller names the snapshot.
-    return undefined
-  }
-}
-
-const unframe = Effect.fnUntraced(function* (name: string, version: number, stored: Uint8Array) {
+function* unframing(name: string, version: number, stored: Uint8Array): Generator<void, Snapshot | Damage> {
   const file = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength)
   const head = openHead(name, version, file)
   if ("damage" in head) return head
-  const parts: Array<Uint8Array> = []
-  let at = headBytes
-  let size = 0
-  for (let block = 0; block < head.blocks; block++) {
-    if (at + blockHeadBytes > file.length) return { damage: `it ends before block ${block}` }
-    const packedBytes = file.readUInt32LE(at)
-    const rawBytes = file.readUInt32LE(at + 4)
-    const end = at + blockHeadBytes + packedBytes
-    if (end > file.length || rawBytes > blockBytesMax) return { damage: `it ends within block ${block}` }
-    const raw = unpack(file.subarray(at + blockHeadBytes, end), rawBytes)
-    if (raw?.length !== rawBytes || crc32(raw) !== file.readUInt32LE(at + 8)) {
-      return { damage: `block ${block} fails its checksum` }
-    }
-    parts.push(raw)
-    size += rawBytes
-    at = end
-    yield* Effect.yieldNow
-  }
-  if (at !== file.length || size !== head.size) return { damage: "its length is not what its head says" }
-  return { version, bytes: parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts) }
-})
+  const bytes = yield* unpacking(file, headBytes, head)
+  return "damage" in bytes ? bytes : { version, bytes }
+}
 
 const make = (objects: typeof Objects.Service, prefix: string): typeof Snapshots.Service => {
   const folderOf = (operation: string, name: string): Effect.Effect<string, StoreRefused> =>
@@ -143,7 +96,7 @@ const make = (objects: typeof Objects.Service, prefix: string): typeof Snapshots
     const key = keyOf(folder, version)
     const stored = yield* objects.get(key).pipe(Effect.catchTag("ObjectMissing", () => Effect.void))
     if (stored === undefined) return "gone" as const
-    const opened = yield* unframe(name, version, stored)
+    const opened = yield* inSteps(unframing(name, version, stored))
     if (!("damage" in opened)) return opened
     yield* Metric.update(damagedCount, 1)
     yield* Effect.logWarning("a damaged snapshot is passed over", {
@@ -154,12 +107,12 @@ const make = (objects: typeof Objects.Service, prefix: string): typeof Snapshots
   })
 
   return Snapshots.of({
-    save: Effect.fnUntraced(function* (name: string, snapshot: Snapshot) {
+    save: Effect.fnUntraced(function* (name: string, snapshot: Unsaved) {
       const folder = yield* folderOf("save", name)
       if (!Number.isSafeInteger(snapshot.version) || snapshot.version < 0) {
         throw new Error(`a snapshot's version has to be a natural number: ${snapshot.version} of ${name}`)
       }
-      yield* objects.put(keyOf(folder, snapshot.version), yield* frame(name, snapshot))
+      yield* objects.put(keyOf(folder, snapshot.version), yield* inSteps(framing(name, snapshot)))
     }),
     latest: Effect.fnUntraced(function* (name: string, passedOver?: (version: number) => void) {
       const folder = yield* folderOf("latest", name)

@@ -5,8 +5,8 @@ import { answer } from "./answer.ts"
 import { decide } from "./decide/decide.ts"
 import { due } from "./decide/sessions.ts"
 import { evolve } from "./evolve/evolve.ts"
-import { load } from "./snapshot/load.ts"
-import { save } from "./snapshot/save.ts"
+import { load, loading } from "./snapshot/load.ts"
+import { save, saving } from "./snapshot/save.ts"
 import { initial, type Tree } from "./tree/tree.ts"
 
 export const workspaceDecider: Decider<Tree, Workspace> = {
@@ -18,6 +18,8 @@ export const workspaceDecider: Decider<Tree, Workspace> = {
   answer,
   save,
   load,
+  saving,
+  loading,
   followed: true,
   due
 }

@@ -4,6 +4,7 @@ import type { Placed } from "../../messages/entry.ts"
 import type { Failure } from "../../messages/envelope.ts"
 import { Corrupt, type Read } from "../ports/journal.ts"
 import type { Snapshot } from "../ports/snapshots.ts"
+import { inSteps } from "../steps.ts"
 import type { Batch } from "./batch.ts"
 import type { Cell } from "./cell.ts"
 import { isWhole, type Owned } from "./owned.ts"
@@ -15,6 +16,9 @@ export const snapshotName = (cell: Cell): string => `actors/${cell.key}`
 const patience = Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 6 }))
 
 const snapshotPollMs = 5
+
+/** Entries that are folded without a pause: some milliseconds. */
+const replayedAtOnce = 128
 
 export const committed = (batch: Batch | undefined): Effect.Effect<void> =>
   batch === undefined || batch.committed
@@ -60,7 +64,7 @@ const read = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
   })
   newest = Math.max(newest, snapshot?.version ?? 0)
   if (snapshot !== undefined) yield* load(owned, cell, snapshot)
-  const failure = replay(owned, cell, yield* tailOf(owned, cell))
+  const failure = yield* inSteps(replaying(owned, cell, yield* tailOf(owned, cell)))
   if (failure !== undefined || cell.version >= newest) return failure
   // The snapshot was the only place that held this: to begin anew would be to forget what was acknowledged.
   const why = `the snapshot of version ${newest} cannot be read, and the log behind it ends at version ${cell.version}`
@@ -69,13 +73,12 @@ const read = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
 
 /** Leaves the actor as new when the snapshot is of no use. */
 const load = Effect.fnUntraced(function* (owned: Owned, cell: Cell, { version, bytes }: Snapshot) {
-  const isRead = yield* Effect.try({
-    try: () => cell.load(bytes),
-    catch: (error) => {
+  const isRead = yield* inSteps(cell.loading(bytes)).pipe(
+    Effect.catchDefect((error) => {
       const why = `${cell.key}: the snapshot of version ${version} does not load: ${whyOf(error)}`
-      return new Corrupt({ log: owned.journal.nameOf(owned.shard), position: owned.actors.head, why })
-    }
-  })
+      return Effect.fail(new Corrupt({ log: owned.journal.nameOf(owned.shard), position: owned.actors.head, why }))
+    })
+  )
   if (isRead) return
   yield* Effect.logWarning(`${cell.key}: the snapshot is of an older form and is replaced by a replay of the log`)
   cell.reset()
@@ -105,10 +108,12 @@ const tailOf = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
 
 const isSent = ({ entry }: Placed): boolean => entry.caller === outboxCaller
 
-const replay = (owned: Owned, cell: Cell, tail: ReadonlyArray<Read>): Failure | undefined => {
+/** A tail can be as long as a log. */
+function* replaying(owned: Owned, cell: Cell, tail: ReadonlyArray<Read>): Generator<void, Failure | undefined> {
   // What outboxes sent takes no room among the answers that are remembered.
   let followers = tail.reduce((count, each) => (isWhole(each) && !isSent(each) ? count + 1 : count), 0)
-  for (const each of tail) {
+  for (const [index, each] of tail.entries()) {
+    if (index % replayedAtOnce === replayedAtOnce - 1) yield
     if (isWhole(each) && !isSent(each)) followers -= 1
     const version = isWhole(each) ? each.entry.version : each.damaged.version
     if (version <= cell.version) continue

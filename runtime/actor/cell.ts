@@ -9,8 +9,21 @@ import type { Kind } from "./kind.ts"
 import { Recent } from "./recent.ts"
 import { outboxCaller, type SavedWindow, Window } from "./window.ts"
 
+/** Numbers of eight bytes are read in place where they lie so. */
+const alignment = 8
+
 /** `waking`: its state is being read. `stopped`: it cannot be, for the reason in `failure`. */
 export type Stage = "waking" | "live" | "stopped"
+
+/** A state as followers take it: packed, from the moment of a version. */
+export interface HandedOut {
+  readonly version: number
+  readonly size: number
+  readonly blocks: number
+  readonly bytes: Uint8Array
+  /** When somebody last took of it. */
+  at: number
+}
 
 export class Cell {
   readonly kind: Kind
@@ -36,7 +49,9 @@ export class Cell {
   /** Of a kind that is followed: what followers may ask for again. */
   recent: Recent | undefined
   /** The state as it was last given to a follower, who takes it in parts. */
-  handedOut: { readonly version: number; readonly bytes: Uint8Array; readonly at: number } | undefined
+  handedOut: HandedOut | undefined
+  /** Followers that wait for it to be made. */
+  asking: Array<Delivery> = []
   usedAt = 0
 
   constructor(kind: Kind, id: string, key: string) {
@@ -89,7 +104,8 @@ export class Cell {
     this.remember(entry)
   }
 
-  save(): Uint8Array {
+  /** What it is at the first step. Bytes of eight stand as they do in the state's own pieces. */
+  *saving(): Generator<void, ReadonlyArray<Uint8Array>> {
     const head = Buffer.from(
       JSON.stringify({
         form: this.kind.snapshotVersion,
@@ -99,13 +115,15 @@ export class Cell {
         window: this.window.save()
       })
     )
+    const padding = (alignment - ((4 + head.length) % alignment)) % alignment
     const size = Buffer.alloc(4)
-    size.writeUInt32LE(head.length)
-    return Buffer.concat([size, head, this.kind.save(this.state)])
+    size.writeUInt32LE(head.length + padding)
+    // JSON may end in spaces.
+    return [size, head, Buffer.alloc(padding, " "), ...(yield* this.kind.saving(this.state))]
   }
 
   /** False when the snapshot was written in a form that this kind no longer reads. */
-  load(bytes: Uint8Array): boolean {
+  *loading(bytes: Uint8Array): Generator<void, boolean> {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const size = buffer.readUInt32LE(0)
     const head = JSON.parse(buffer.toString("utf8", 4, 4 + size)) as {
@@ -116,7 +134,7 @@ export class Cell {
       readonly window: SavedWindow
     }
     if (head.form !== this.kind.snapshotVersion) return false
-    this.state = this.kind.load(buffer.subarray(4 + size), this.id)
+    this.state = yield* this.kind.loading(buffer.subarray(4 + size), this.id)
     this.version = head.version
     this.at = head.at
     this.due = head.due

@@ -1,8 +1,9 @@
 /** Writes snapshots off the loop, shortens the log behind them, and puts idle actors away. */
 import { Clock, Effect } from "effect"
 import type { Position } from "../../messages/entry.ts"
-import type { Snapshot } from "../ports/snapshots.ts"
+import { begun } from "../steps.ts"
 import { committed, snapshotName } from "./activate.ts"
+import type { Batch } from "./batch.ts"
 import type { Cell } from "./cell.ts"
 import { meters } from "./meters.ts"
 import type { Owned } from "./owned.ts"
@@ -13,6 +14,11 @@ const snapshotsAtOnce = 4
 
 /** A follower that has not taken all parts of a state by then begins anew, and memory has the bytes back. */
 const handedOutMs = 30_000
+
+interface Taken {
+  readonly version: number
+  readonly bytes: ReadonlyArray<Uint8Array>
+}
 
 export const checkpoints = Effect.fnUntraced(function* (owned: Owned) {
   const { checkpointEveryMs } = owned.settings
@@ -79,40 +85,39 @@ const cover = Effect.fnUntraced(function* (owned: Owned, key: string) {
 
 /** Stores what a live actor is now. Meanwhile the actor is not read again, for it would see half of it. */
 const snapshot = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
-  const taken = take(cell)
-  if ("error" in taken) {
-    meters.defect()
-    return yield* Effect.logError(`${cell.key} cannot be saved, and keeps its part of the log`, taken.error)
-  }
-  yield* store(owned, cell, taken).pipe(
+  const { version, batch } = cell
+  // Said before the first step, in one go with it: every entry is either in the bytes or behind them.
+  cell.behindSnapshot = { version, from: undefined }
+  const isStored = yield* begun(cell.saving()).pipe(
+    Effect.catchDefect((error) => unsaved(cell, error)),
+    Effect.flatMap((bytes) =>
+      bytes === undefined ? Effect.succeed(false) : store(owned, cell, { version, bytes }, batch)
+    ),
     Effect.ensuring(
       Effect.sync(() => {
         cell.behindSnapshot = undefined
       })
     )
   )
-  yield* owned.snapshots.prune(snapshotName(cell), taken.version)
+  if (isStored) yield* owned.snapshots.prune(snapshotName(cell), version)
 })
 
-/** In one step, so that every entry is either in the bytes or behind them. */
-const take = (cell: Cell): Snapshot | { readonly error: unknown } => {
-  try {
-    const bytes = cell.save()
-    cell.behindSnapshot = { version: cell.version, from: undefined }
-    return { version: cell.version, bytes }
-  } catch (error) {
-    return { error }
-  }
-}
+const unsaved = (cell: Cell, error: unknown) =>
+  Effect.gen(function* () {
+    meters.defect()
+    yield* Effect.logError(`${cell.key} cannot be saved, and keeps its part of the log`, error)
+    return undefined
+  })
 
-const store = Effect.fnUntraced(function* (owned: Owned, cell: Cell, taken: Snapshot) {
+const store = Effect.fnUntraced(function* (owned: Owned, cell: Cell, taken: Taken, batch: Batch | undefined) {
   // A snapshot holds nothing that might still be lost: what it saw has to be in the log.
-  yield* committed(cell.batch)
+  yield* committed(batch)
   yield* owned.snapshots.save(snapshotName(cell), taken)
-  meters.snapshots(taken.bytes.length)
+  meters.snapshots(taken.bytes.reduce((sum, { length }) => sum + length, 0))
   const from = cell.behindSnapshot?.from
   if (from === undefined) owned.actors.dirty.delete(cell.key)
   else owned.actors.dirty.set(cell.key, from)
+  return true
 })
 
 const putAway = (owned: Owned, cell: Cell, idle: number): void => {

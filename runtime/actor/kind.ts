@@ -20,8 +20,9 @@ export interface Kind {
   readonly decide: (state: Any, command: Any, context: Context) => Any
   readonly evolve: (state: Any, event: Any, at: number) => Any
   readonly answer: (state: Any, query: Any, context: Omit<Context, "commandId">) => Any
-  readonly save: (state: Any) => Uint8Array
-  readonly load: (bytes: Uint8Array, id: string) => Any
+  /** Of the moment of the first step. */
+  readonly saving: (state: Any) => Generator<void, ReadonlyArray<Uint8Array>>
+  readonly loading: (bytes: Uint8Array, id: string) => Generator<void, Any>
   readonly followed: boolean
   readonly due: (state: Any) => number
   readonly mayOblige: (events: string) => boolean
@@ -58,6 +59,13 @@ const reader = (what: string, kind: string, table: Readonly<Record<string, { rea
   }
 }
 
+/** What is small is done in a single step. */
+const inOne = <Given extends ReadonlyArray<Any>, A>(make: (...given: Given) => A) =>
+  // biome-ignore lint/correctness/useYield: there is nothing between its first step and its last.
+  function* (...given: Given): Generator<void, A> {
+    return make(...given)
+  }
+
 export const kindOf = <State, P extends AnyProtocol>(decider: Decider<State, P>): Kind => {
   const { protocol } = decider
   const readEvent = decoder(Schema.Array(protocol.event as Any) as Any)
@@ -75,8 +83,8 @@ export const kindOf = <State, P extends AnyProtocol>(decider: Decider<State, P>)
     decide: decider.decide,
     evolve: decider.evolve,
     answer: decider.answer,
-    save: decider.save,
-    load: decider.load,
+    saving: decider.saving ?? inOne((state) => [decider.save(state)]),
+    loading: decider.loading ?? inOne(decider.load),
     followed: decider.followed === true,
     due: (state) => decider.due?.(state) ?? 0,
     mayOblige: decider.mayOblige ?? (() => decider.oblige !== undefined),

@@ -14,6 +14,7 @@ import type { Batch } from "./batch.ts"
 import type { Cell } from "./cell.ts"
 import { checkpoints } from "./checkpoint.ts"
 import { type Delivery, failedText } from "./delivery.ts"
+import { handOut } from "./handout.ts"
 import type { Kind } from "./kind.ts"
 import { meters } from "./meters.ts"
 import { Outbox, outboxKind, recordProgress, resumeOutbox, sendOwed } from "./outbox.ts"
@@ -64,6 +65,7 @@ class Bell {
   readonly duesChanged = new Signal()
   readonly wakeUp = new Signal()
   readonly waking: Array<Cell> = []
+  readonly handing: Array<Effect.Effect<void>> = []
 }
 
 /**
@@ -125,6 +127,7 @@ const wakeActors = Effect.fnUntraced(function* (owned: Owned, bell: Bell, scope:
     yield* bell.wakeUp.wait
     for (const cell of bell.waking.splice(0))
       yield* Effect.forkIn(activate(owned, cell), scope, { startImmediately: true })
+    for (const handing of bell.handing.splice(0)) yield* Effect.forkIn(handing, scope)
   }
 })
 
@@ -161,6 +164,10 @@ const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Par
     wake: pipeline.wake.set,
     activate: (cell) => {
       bell.waking.push(cell)
+      bell.wakeUp.set()
+    },
+    handOut: (cell, answer) => {
+      bell.handing.push(handOut(cell, answer))
       bell.wakeUp.set()
     },
     committed,

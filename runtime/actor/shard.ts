@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly wake: () => void
   /** This actor has to be read from its snapshot and its log. */
   readonly activate: (cell: Cell) => void
+  /** The state has to be made ready for followers, and they are to be answered. */
+  readonly handOut: (cell: Cell, answer: (delivery: Delivery, text: string) => void) => void
   readonly committed: (placed: ReadonlyArray<Placed>, batch: Batch) => void
   readonly defect: () => void
   readonly refused: (kind: string, reason: string) => void
@@ -189,8 +191,10 @@ export class Shard {
   }
 
   private answer(cell: Cell, delivery: Delivery, now: number): void {
-    if (cell.kind.followed && isFollowing(delivery.name))
-      return this.release(cell, delivery, tellFollower(cell, delivery))
+    if (cell.kind.followed && isFollowing(delivery.name)) {
+      const told = tellFollower(cell, delivery)
+      return told === undefined ? this.prepare(cell, delivery) : this.release(cell, delivery, told)
+    }
     const read = cell.kind.readQuery(delivery.name, delivery.body)
     if ("why" in read) return this.fail(delivery, { _tag: "Malformed", why: read.why })
     const { caller } = delivery
@@ -198,6 +202,13 @@ export class Shard {
     const answered = cell.kind.answer(cell.state, read.value, context)
     if ("refused" in answered) this.refuse(cell, delivery, answered.refused)
     else this.release(cell, delivery, okText(JSON.stringify(answered.reply)))
+  }
+
+  /** The whole state takes its time: whoever else asks for it meanwhile waits for the same. */
+  private prepare(cell: Cell, delivery: Delivery): void {
+    cell.asking.push(delivery)
+    if (cell.asking.length === 1)
+      this.around.handOut(cell, (each, text) => each.answer(this.around.mayAnswer() ? text : this.lostText))
   }
 
   private decide(cell: Cell, delivery: Delivery, batch: Batch, now: number): void {

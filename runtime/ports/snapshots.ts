@@ -7,11 +7,17 @@ export interface Snapshot {
   readonly bytes: Uint8Array
 }
 
+/** The bytes in one piece or in several, in their order. */
+export interface Unsaved {
+  readonly version: number
+  readonly bytes: Uint8Array | ReadonlyArray<Uint8Array>
+}
+
 export class Snapshots extends Context.Service<
   Snapshots,
   {
     /** Keeps it beside every other version: an owner that was deposed can add an old one, never hide a newer one. */
-    readonly save: (name: string, snapshot: Snapshot) => Effect.Effect<void, StoreFailed>
+    readonly save: (name: string, snapshot: Unsaved) => Effect.Effect<void, StoreFailed>
     /**
      * The newest whole one; a damaged one is passed over for the one before it, and counted. The asker is told of its
      * version: when the log does not reach as far, something is lost.

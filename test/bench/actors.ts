@@ -44,10 +44,11 @@ const slab = (actors: number): Snapshots["Service"] => {
   }
   return {
     prune: () => Effect.void,
-    save: (name, { version, bytes }) =>
+    save: (name, { version, bytes: given }) =>
       Effect.sync(() => {
         const slot = slotOf(name)
         if (slot === undefined) return
+        const bytes = given instanceof Uint8Array ? given : Buffer.concat(given)
         if (bytes.length > slotBytes - 8) throw new Error(`${name} takes ${bytes.length} bytes`)
         slot.writeUInt32LE(version, 0)
         slot.writeUInt32LE(bytes.length, 4)

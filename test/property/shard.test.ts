@@ -50,6 +50,7 @@ class Bench {
       now: () => 1_000,
       mayAnswer: () => true,
       wake: () => {},
+      handOut: () => undefined,
       activate: (cell) => this.waking.push(cell),
       committed: () => {},
       defect: () => {},

@@ -45,6 +45,8 @@ export interface Balance {
 
 export const seen = ({ moves, balance, saved }: Balance) => ({ moves, balance, saved })
 
+const snapshotSteps = 3
+
 export const bankDecider: Decider<Balance, Bank> = {
   protocol: bank,
   snapshotVersion: 1,
@@ -108,6 +110,16 @@ export const bankDecider: Decider<Balance, Bank> = {
   answer: (state) => ({ reply: seen(state) }),
   save: (state) => Buffer.from(JSON.stringify(state)),
   load: (bytes) => JSON.parse(Buffer.from(bytes).toString()),
+  // As a large state does it: others have their turn before it is done.
+  saving: function* (state) {
+    const bytes = Buffer.from(JSON.stringify(state))
+    for (let step = 0; step < snapshotSteps; step++) yield
+    return [bytes]
+  },
+  loading: function* (bytes) {
+    for (let step = 0; step < snapshotSteps; step++) yield
+    return JSON.parse(Buffer.from(bytes).toString())
+  },
   followed: true,
   due: (state) => (state.until > 0 ? state.until : undefined),
   oblige: (event) =>

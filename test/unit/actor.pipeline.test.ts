@@ -22,6 +22,7 @@ const started = Effect.fnUntraced(function* (window: number) {
     now: () => 1_000,
     mayAnswer: () => true,
     wake: pipeline.wake.set,
+    handOut: () => undefined,
     activate: (cell) => actors.activated(cell),
     committed: () => {},
     defect: () => {},

@@ -21,6 +21,7 @@ const ward = (kind: Kind = bankLike()) => {
     now: () => at.now,
     mayAnswer: () => at.mayAnswer,
     wake: () => {},
+    handOut: () => undefined,
     activate: (cell) => {
       if (at.isReading) shard.activated(cell)
       else waking.push(cell)

@@ -32,8 +32,10 @@ export interface Ground extends Ports {
   readonly client: Client
 }
 
-/** The bank, as it is or with some of its law broken. */
-export const bankLike = (changes: Partial<Decider<Balance, Bank>> = {}): Kind => kindOf({ ...bankDecider, ...changes })
+const { saving: _saving, loading: _loading, ...bankAtOnce } = bankDecider
+
+/** The bank, as it is or with some of its law broken; it is saved and loaded at once. */
+export const bankLike = (changes: Partial<Decider<Balance, Bank>> = {}): Kind => kindOf({ ...bankAtOnce, ...changes })
 
 /** Nothing is done in the background unless a test asks for it. */
 export const quiet: Settings = { ...settings, shards: 1, checkpointEveryMs: 10_000_000_000, outboxRecordMs: 10 }

@@ -1,0 +1,116 @@
+/** Bytes in compressed blocks, each with its lengths and a checksum, made and opened without a pause. */
+import { crc32, constants as zlib, zstdCompressSync, zstdDecompressSync } from "node:zlib"
+
+/** A block is compressed without a pause: at some 700 MB/s the loop stands still for 1.5 ms, not for a whole state. */
+const blockBytesMax = 1024 * 1024
+const blockHeadBytes = 12
+
+/** A block that does not get smaller is kept as it is: then its two lengths are equal. */
+const packBlock = (raw: Uint8Array): ReadonlyArray<Uint8Array> => {
+  const packed = zstdCompressSync(raw, { params: { [zlib.ZSTD_c_compressionLevel]: 1 } })
+  const isSmaller = packed.length < raw.length
+  const head = Buffer.alloc(blockHeadBytes)
+  head.writeUInt32LE(isSmaller ? packed.length : raw.length, 0)
+  head.writeUInt32LE(raw.length, 4)
+  head.writeUInt32LE(crc32(raw), 8)
+  // What is gathered into is used again.
+  return [head, isSmaller ? packed : Buffer.from(raw)]
+}
+
+export interface Packed {
+  /** Of the bytes as they were. */
+  readonly size: number
+  readonly blocks: number
+  readonly parts: ReadonlyArray<Uint8Array>
+}
+
+/** Takes bytes in pieces of any size; yields after each block. */
+export function* packing(pieces: ReadonlyArray<Uint8Array>): Generator<void, Packed> {
+  const parts: Array<Uint8Array> = []
+  const gathered = Buffer.allocUnsafeSlow(blockBytesMax)
+  let filled = 0
+  let size = 0
+  let blocks = 0
+  const pack = (): void => {
+    parts.push(...packBlock(gathered.subarray(0, filled)))
+    size += filled
+    blocks += 1
+    filled = 0
+  }
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; ) {
+      const some = piece.subarray(at, at + blockBytesMax - filled)
+      gathered.set(some, filled)
+      filled += some.length
+      at += some.length
+      if (filled < blockBytesMax) continue
+      pack()
+      yield
+    }
+  }
+  if (filled > 0) pack()
+  return { size, blocks, parts }
+}
+
+/** Bytes are copied in so many at once. */
+const copiedAtOnce = 4 * 1024 * 1024
+
+/** One piece of many. */
+export function* joining(parts: ReadonlyArray<Uint8Array>): Generator<void, Uint8Array> {
+  const whole = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 0))
+  let end = 0
+  let turn = 0
+  for (const part of parts) {
+    whole.set(part, end)
+    end += part.length
+    turn += part.length
+    if (turn < copiedAtOnce) continue
+    turn = 0
+    yield
+  }
+  return whole
+}
+
+export interface Damage {
+  readonly damage: string
+}
+
+const unpackBlock = (packed: Uint8Array, size: number): Uint8Array | undefined => {
+  if (packed.length === size) return packed
+  try {
+    return zstdDecompressSync(packed, { maxOutputLength: Math.max(size, 1) })
+  } catch {
+    // The decompressor's only complaint is damage, and the caller names what is damaged.
+    return undefined
+  }
+}
+
+/** The bytes of the blocks that lie in a file from a place on to its end; yields after each block. */
+export function* unpacking(
+  file: Buffer,
+  from: number,
+  { blocks, size }: Omit<Packed, "parts">
+): Generator<void, Uint8Array | Damage> {
+  // No more room than the blocks can fill is taken, whatever a damaged head says.
+  if (size > blocks * blockBytesMax || blocks * blockHeadBytes > file.length)
+    return { damage: "its length is not what its head says" }
+  const whole = Buffer.allocUnsafeSlow(size)
+  let at = from
+  let done = 0
+  for (let block = 0; block < blocks; block++) {
+    if (at + blockHeadBytes > file.length) return { damage: `it ends before block ${block}` }
+    const packedBytes = file.readUInt32LE(at)
+    const rawBytes = file.readUInt32LE(at + 4)
+    const end = at + blockHeadBytes + packedBytes
+    if (end > file.length || rawBytes > blockBytesMax) return { damage: `it ends within block ${block}` }
+    const raw = unpackBlock(file.subarray(at + blockHeadBytes, end), rawBytes)
+    if (raw?.length !== rawBytes || crc32(raw) !== file.readUInt32LE(at + 8))
+      return { damage: `block ${block} fails its checksum` }
+    if (done + rawBytes > size) return { damage: "its length is not what its head says" }
+    whole.set(raw, done)
+    done += rawBytes
+    at = end
+    yield
+  }
+  return at === file.length && done === size ? whole : { damage: "its length is not what its head says" }
+}
