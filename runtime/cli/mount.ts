@@ -47,6 +47,10 @@ const flags = {
     Flag.withMetavar("SECONDS"),
     Flag.optional
   ),
+  fuse: Flag.Literals("fuse", ["kernel", "native"]).pipe(
+    Flag.withDescription("Speak the kernel's own protocol, or go through libfuse 2 by the package fuse-native"),
+    Flag.withDefault("kernel")
+  ),
   onlyMe: Flag.Boolean("only-me").pipe(
     Flag.withDescription("Other users of this host may not use the mount"),
     Flag.withDefault(false)
@@ -81,7 +85,8 @@ export const mount = Command.make(
       bufferBytes: bytesOf(given.bufferSize),
       memoryBytes: bytesOf(given.memorySize),
       cacheMs: Option.isSome(given.attrCache) ? given.attrCache.value * 1000 : undefined,
-      allowOther: !given.onlyMe
+      allowOther: !given.onlyMe,
+      fuse: given.fuse
     }
     if (given.foreground) return yield* inForeground(wanted)
     const record = yield* inBackground(wanted)

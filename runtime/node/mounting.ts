@@ -11,7 +11,7 @@ import { makeDirectory } from "./files.ts"
 import { issue, type Ticket } from "./issue.ts"
 import { logger } from "./logs.ts"
 import { cacheOf, forgetRecord, isAlive, keepRecord, logOf, type MountRecord, pathOf, readRecord } from "./place.ts"
-import type { SidecarStart } from "./sidecar.ts"
+import type { SidecarStart, Way } from "./sidecar.ts"
 import { supervise } from "./supervise.ts"
 
 /** As it is without any flag. */
@@ -22,7 +22,8 @@ export const usual = {
   bufferBytes: undefined,
   memoryBytes: undefined,
   cacheMs: undefined,
-  allowOther: true
+  allowOther: true,
+  fuse: "kernel"
 } as const
 
 export interface Wanted {
@@ -36,6 +37,7 @@ export interface Wanted {
   readonly memoryBytes: number | undefined
   readonly cacheMs: number | undefined
   readonly allowOther: boolean
+  readonly fuse: Way
 }
 
 /** A mount of a hundred thousand files answers within a second; one of millions takes longer. */
@@ -85,6 +87,9 @@ const begun = () => ({
   lost: []
 })
 
+/** Loaded where it is asked for. */
+const libfuse = Effect.promise(() => import("./native.ts"))
+
 /** Mounts, for as long as the scope lasts. What serves it is a process of its own. */
 export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const { globals, workspace, readOnly } = wanted
@@ -93,10 +98,11 @@ export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const found = ticket.issued.workspace
   const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
   makeDirectory(cache)
-  const { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther } = wanted
-  const sizes = { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther }
+  const { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther, fuse } = wanted
+  const sizes = { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther, fuse }
   const start: SidecarStart = { ...sizes, ticket, directory, cache, ...begun() }
-  const held = yield* supervise(start, issue(globals, workspace, readOnly ? "ro" : "rw"))
+  const keep = fuse === "native" ? (yield* libfuse).superviseNative : supervise
+  const held = yield* keep(start, issue(globals, workspace, readOnly ? "ro" : "rw"))
   const record = recordOf(ticket, directory, cache)
   yield* keepRecord(process.env, record)
   yield* Effect.logInfo("mounted", { workspace: found.name, directory, session: record.session })

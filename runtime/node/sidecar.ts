@@ -16,6 +16,9 @@ import { dataOf, type Sizes } from "./bytes.ts"
 import { objectsAt } from "./ground.ts"
 import type { Ticket } from "./issue.ts"
 
+/** How the kernel is spoken to: in its own protocol, or through libfuse. */
+export type Way = "kernel" | "native"
+
 export interface SidecarStart extends Sizes {
   readonly ticket: Ticket
   /** Names this mount among all that were ever made here. */
@@ -24,6 +27,7 @@ export interface SidecarStart extends Sizes {
   readonly cache: string
   readonly writeback: boolean
   readonly allowOther: boolean
+  readonly fuse: Way
   readonly cacheMs: number | undefined
   readonly resumed: boolean
   /** It was served in this very session before: what was accepted then is on the stage. */
@@ -54,6 +58,15 @@ export const hostName = (): string =>
 const inWords = (what: string) => (error: { readonly _tag: string; readonly why: string }) =>
   new Problem({ code: error._tag, message: `${what}: ${error.why}` })
 
+/** libfuse is loaded where it is asked for. */
+const libfuse = Effect.promise(() => import("../../adapters/fuse-native/mount.ts"))
+
+const kernelOf = Effect.fnUntraced(function* ({ fuse: way }: SidecarStart) {
+  if (way === "native") return (yield* libfuse).layer
+  const device = inherited()
+  return device === undefined ? fuse : layerInherited(device)
+})
+
 /** Comes back when the file system answers; it ends with the scope, after all that was written is kept. */
 export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Problem, Scope.Scope> = Effect.fnUntraced(
   function* (start) {
@@ -74,8 +87,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
       Effect.mapError(inWords(`the object store ${place.replace(/\?.*/, "")} cannot be used`))
     )
     const objects = Context.get(store, Objects)
-    const device = inherited()
-    const mount = Context.get(yield* Layer.build(device === undefined ? fuse : layerInherited(device)), Mount)
+    const mount = Context.get(yield* Layer.build(yield* kernelOf(start)), Mount)
     const files = { org: session.org, workspace: workspace.id, layout: workspace.layout, cache }
     const whose = { session: session.session, resumed: start.staged }
     return yield* sidecar(

@@ -19,13 +19,13 @@ export interface Supervised {
 }
 
 /** What a sidecar says that gives up, or that needs another session. */
-interface Said {
+export interface Said {
   readonly renew?: true
   readonly problem?: { readonly code: string; readonly message: string; readonly next?: string }
 }
 
 /** Beside the stage, for this user alone: the sidecar's secret is in it. */
-const startFile = (start: SidecarStart): string => join(start.cache, "start.json")
+export const startFile = (start: SidecarStart): string => join(start.cache, "start.json")
 
 const refused = ({ reason, why }: { readonly reason: string; readonly why: string }) =>
   new Problem({ code: reason, message: why })
@@ -38,7 +38,7 @@ const passing = new Set(["no-node", "unreachable", "Busy", "unanswered", "503", 
  * The session is over, and the mount goes on with another one. What the first one had accepted and not committed is
  * given up: committed now, it would cover what others have done since.
  */
-const renewed = Effect.fnUntraced(function* (start: SidecarStart, renew: Effect.Effect<Ticket, Problem>) {
+export const renewed = Effect.fnUntraced(function* (start: SidecarStart, renew: Effect.Effect<Ticket, Problem>) {
   const ticket = yield* renew.pipe(
     Effect.retry({ schedule: Schedule.spaced(renewPauseMs), while: ({ code }) => passing.has(code) })
   )

@@ -1,12 +1,14 @@
 /** The mount contract through libfuse, and a workspace mounted with it from the command line. */
 import { execFileSync } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { binding } from "../../adapters/fuse-native/binding.ts"
 import { type Mounted, mountContract, type Without } from "../contract/mount.ts"
+import { cleanUp, kill, type Up, up } from "./command.ts"
 import { leftOut } from "./fuse-able.ts"
 import { started } from "./fuse-started.ts"
+import { Hosts } from "./mounts.ts"
 
 const without: Without = {
   renameFlags: "libfuse 2 knows no flags of rename",
@@ -54,5 +56,75 @@ os.utime(a,ns=(1,2*10**9)); print(os.stat(a).st_atime_ns, os.stat(a).st_mtime_ns
       const said = execFileSync("python3", ["-c", script, mount.place], { encoding: "utf8" }).trim().split("\n")
       expect(said).toEqual(["95", "-1 95", "-1 22", "5", "84", "0 2000000000"])
     })
+  })
+
+  describe("a workspace, mounted through libfuse", () => {
+    const patientMs = 90_000
+    const ports = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
+    let hosts: Hosts
+    let node: Up
+    let place: string
+    let other: string
+
+    const answers = async (look: () => unknown): Promise<void> => {
+      for (const until = performance.now() + 30_000; ; ) {
+        try {
+          look()
+          return
+        } catch (error) {
+          if (performance.now() > until) throw error
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+
+    beforeAll(async () => {
+      hosts = new Hosts()
+      node = await up(hosts.data, ...ports, "--durability", "process")
+      await hosts.run("workspace", "create", "demo")
+      place = await hosts.mount("demo", "native", "--fuse", "native")
+      other = await hosts.mount("demo", "kernel")
+    }, patientMs)
+
+    afterAll(async () => {
+      await hosts.end()
+      await kill(node)
+      cleanUp()
+    }, patientMs)
+
+    it("is read, written and listed, together with a host that speaks the kernel's own protocol", () => {
+      const table = readFileSync("/proc/self/mountinfo", "utf8").split("\n")
+      expect(table.find((line) => line.includes(` ${place} `))).toContain(" - fuse.artifacts-native artifacts:demo ")
+      const whole = Buffer.alloc(3_000_000, "a line of text\n")
+      writeFileSync(join(place, "one"), whole)
+      expect(readFileSync(join(other, "one")).equals(whole)).toBe(true)
+      appendFileSync(join(other, "one"), "more")
+      expect(readFileSync(join(place, "one")).subarray(whole.length).toString()).toBe("more")
+      expect(readdirSync(place)).toEqual(["one"])
+      expect(readFileSync(join(place, ".stats"), "utf8")).toMatch(/^artifacts_replica_live 1$/m)
+    })
+
+    it(
+      "is mounted again when the process that serves it is killed, and has all that was closed",
+      async () => {
+        writeFileSync(join(place, "two"), "kept")
+        process.kill(hosts.sidecar(place), "SIGKILL")
+        await answers(() => expect(readFileSync(join(place, "two"), "utf8")).toBe("kept"))
+        writeFileSync(join(place, "three"), "from the second")
+        expect(readFileSync(join(other, "three"), "utf8")).toBe("from the second")
+      },
+      patientMs
+    )
+
+    it(
+      "keeps all that was written when it is unmounted",
+      async () => {
+        writeFileSync(join(place, "last"), "x".repeat(100_000))
+        expect((await hosts.unmount(place)).code).toBe(0)
+        expect(readdirSync(place)).toEqual([])
+        expect(readFileSync(join(other, "last"), "utf8")).toHaveLength(100_000)
+      },
+      patientMs
+    )
   })
 }
