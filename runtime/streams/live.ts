@@ -19,6 +19,8 @@ export interface News {
   readonly made: Map<string, unknown>
 }
 
+export type PartitionListener = (partition: number, what: "swept" | "reloaded") => void
+
 export type Listener = (news: News) => void
 
 type Event = EventOf<StreamPartition>
@@ -27,6 +29,7 @@ export class Live {
   private readonly waiting = new Map<string, Set<Listener>>()
   private readonly watching = new Set<Listener>()
   private readonly subscriptionWatchers = new Set<(id: string, partition: number) => void>()
+  private readonly partitionWatchers = new Set<PartitionListener>()
   /** Appends and bytes that were committed on this node, for its metrics. */
   readonly counted = { appends: 0, bytes: 0 }
 
@@ -56,6 +59,12 @@ export class Live {
     return () => this.subscriptionWatchers.delete(listener)
   }
 
+  /** Hears of partitions whose timer has rung, and of those that had to be taken anew from their owner. */
+  watchPartitions(listener: PartitionListener): () => void {
+    this.partitionWatchers.add(listener)
+    return () => this.partitionWatchers.delete(listener)
+  }
+
   get listeners(): number {
     let sum = 0
     for (const listeners of this.waiting.values()) sum += listeners.size
@@ -75,7 +84,8 @@ export class Live {
   }
 
   /** A partition as it is now: whatever happened to it in between, this is what has come of it. */
-  reloaded({ streams }: State, isOfIt: (key: string) => boolean): void {
+  reloaded(partition: number, { streams }: State, isOfIt: (key: string) => boolean): void {
+    for (const listener of this.partitionWatchers) listener(partition, "reloaded")
     for (const key of [...this.waiting.keys()]) {
       if (!isOfIt(key)) continue
       const stream = streams.get(key)
@@ -106,6 +116,7 @@ export class Live {
       for (const listener of this.subscriptionWatchers) listener(event.id, partition)
       return
     }
+    if (event._tag === "Swept") for (const listener of this.partitionWatchers) listener(partition, "swept")
     if (!("stream" in event)) return
     const { stream: key } = event
     let known = news.get(key)

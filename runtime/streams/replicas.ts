@@ -144,7 +144,7 @@ export class Replicas {
       load: (bytes) => {
         const state = load(bytes, id)
         replica.state = state
-        this.around.live.reloaded(state, (key) => partitionOf(key, this.around.shards) === partition)
+        this.around.live.reloaded(partition, state, (key) => partitionOf(key, this.around.shards) === partition)
       },
       apply: (entries) => {
         try {

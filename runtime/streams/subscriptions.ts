@@ -1,17 +1,22 @@
 /** Sees to it that subscriptions with work are woken, by looking at how things are: what it missed is not lost. */
 
-import { find } from "../../actors/stream-partition/state.ts"
-import { fencedBy, linksOf, pendingOf, type Subscriber } from "../../actors/stream-partition/subscriber.ts"
+import { glance, type State } from "../../actors/stream-partition/state.ts"
+import { fencedBy, linksOf, type Subscriber } from "../../actors/stream-partition/subscriber.ts"
 import type { Fenced } from "../../messages/fence.ts"
 import { keyOfPath, pathOfKey } from "../../messages/stream.ts"
 import type { Link, Mark, SubscriptionConfig, Wake } from "../../messages/subscription.ts"
+import { Followed } from "./followed.ts"
 import { matcherOf } from "./glob.ts"
-import type { Live } from "./live.ts"
-import type { Outcome, Partitions } from "./partitions.ts"
+import type { Live, News } from "./live.ts"
+import type { Outcome, Partitions, Query } from "./partitions.ts"
 
 /** What one round is told of. */
 const marksMax = 1000
-/** How often everything is looked at that no news pointed to. */
+/** Brings a partition into memory, whatever it answers. */
+const anyQuestion: Query = { _tag: "ShowSubscription", id: "-" }
+/** In place of an epoch. */
+const elsewhere = -1
+/** How often everything in memory is looked at that no news pointed to. */
 const scanMs = 5_000
 /** The same while partitions are still coming to this node. */
 const newScanMs = 250
@@ -39,30 +44,26 @@ export interface Workings {
   readonly random: () => number
 }
 
-interface Followed {
-  readonly partition: number
-  readonly matches: (path: string) => boolean
-  /** Paths that may be ahead of what was acknowledged. */
-  readonly candidates: Set<string>
-  /** A command is under way whose outcome has to be known first. */
-  isBusy: boolean
-}
-
 export class Subscriptions {
   private readonly followed = new Map<string, Followed>()
   private readonly partitions: Partitions
   private readonly workings: Workings
-  /** Partitions that were looked through, by the epoch in which they are served here. */
-  private readonly seen = new Map<number, number>()
+  /** Partitions whose subscriptions are known, by the epoch in which they are served here. */
+  private readonly met = new Map<number, number>()
+  /** From where each partition was heard of last: what was appended in between is not known. */
+  private readonly sources = new Map<number, number>()
   private isOver = false
 
   constructor(partitions: Partitions, live: Live, workings: Workings) {
     this.partitions = partitions
     this.workings = workings
-    live.watch((news) => {
-      if (this.followed.size > 0 && news.end > 0) this.appended(pathOfKey(news.key))
-    })
+    live.watch((news) => this.heard(news))
     live.watchSubscriptions((id, partition) => this.look(id, partition))
+    live.watchPartitions((partition, what) => {
+      // A lease or a pause has ended, of which the partition's own timer has told it.
+      if (what === "swept") this.lookAll(partition)
+      else this.unsee(partition)
+    })
     this.scan()
   }
 
@@ -70,134 +71,162 @@ export class Subscriptions {
     this.isOver = true
   }
 
-  /** What matches a subscription now, with its tails. */
-  matching({ streams, ...config }: Pick<SubscriptionConfig, "pattern" | "streams" | "org">): Array<Mark> {
+  /** What matches a subscription now, with its tails. Every partition of this node is brought into memory for it. */
+  matching(
+    { streams, ...config }: Pick<SubscriptionConfig, "pattern" | "streams" | "org">,
+    done: (marks: Array<Mark>) => void
+  ): void {
     const matches = matcherOf(config)
-    const marks: Array<Mark> = []
-    this.eachStream((path, offset) => {
-      if (matches(path) || streams.includes(path)) marks.push({ path, offset })
+    const now = this.partitions.now()
+    this.brought(this.partitions.ids.keys(), () => {
+      const marks: Array<Mark> = []
+      for (const partition of this.partitions.ids.keys()) {
+        const state = this.stateOf(partition)
+        for (const key of state?.streams.keys() ?? []) {
+          const path = pathOfKey(key)
+          if (state === undefined || !(matches(path) || streams.includes(path))) continue
+          const found = glance(state, key, now)
+          if ("stream" in found) marks.push({ path, offset: found.stream.tail })
+        }
+      }
+      done(marks)
     })
-    return marks
   }
 
-  tailsOf(paths: Iterable<string>): Array<Mark> {
-    const marks: Array<Mark> = []
-    for (const path of paths) {
-      const offset = this.tailOf(path)
-      if (offset !== undefined) marks.push({ path, offset })
-    }
-    return marks
+  /** Where these streams end, as far as there are such. */
+  tailsOf(paths: ReadonlyArray<string>, done: (marks: Array<Mark>) => void): void {
+    const partitionOf = (path: string): number => this.partitions.of(keyOfPath(path))
+    this.brought(new Set(paths.map(partitionOf)), () => {
+      const marks = paths.flatMap((path): Array<Mark> => {
+        const state = this.stateOf(partitionOf(path))
+        const found = state === undefined ? undefined : glance(state, keyOfPath(path), this.partitions.now())
+        return found !== undefined && "stream" in found ? [{ path, offset: found.stream.tail }] : []
+      })
+      done(marks)
+    })
   }
 
   /** What may be work of this subscription, at most so much that one round can be told of it. */
-  work(id: string, partition: number): Array<Mark> {
-    const subscriber = this.subscriberOf(id, partition)
-    if (subscriber === undefined) return []
-    const followed = this.follow(subscriber, partition)
-    const pending = pendingOf(subscriber, this.tailsOf(followed.candidates))
-    const paths = new Set(pending.map(({ path }) => path))
-    for (const path of followed.candidates) if (!paths.has(path)) followed.candidates.delete(path)
-    return pending.slice(0, marksMax)
+  work(id: string, partition: number, done: (marks: Array<Mark>) => void): void {
+    this.brought([partition], () => {
+      const subscriber = this.stateOf(partition)?.subscribers.get(id)
+      if (subscriber === undefined) return done([])
+      const followed = this.follow(subscriber, partition)
+      this.seeAll(followed, () => done(followed.pending().slice(0, marksMax)))
+    })
   }
 
-  private tailOf(path: string): number | undefined {
-    const key = keyOfPath(path)
-    const state = this.partitions.known(this.partitions.of(key))
-    const found = state === undefined ? undefined : find(state, key, this.partitions.now())
-    return found !== undefined && "stream" in found ? found.stream.tail : undefined
+  /** As its owner, or as one who follows it. Who looks so does not keep it in memory. */
+  private stateOf(partition: number): State | undefined {
+    return this.partitions.peek(partition)?.state ?? this.partitions.replicas?.state(partition)
   }
 
-  private eachStream(visit: (path: string, tail: number) => void): void {
-    const now = this.partitions.now()
-    for (const partition of this.partitions.ids.keys()) {
-      const state = this.partitions.known(partition)
-      if (state === undefined) continue
-      for (const key of state.streams.keys()) {
-        const found = find(state, key, now)
-        if ("stream" in found) visit(pathOfKey(key), found.stream.tail)
-      }
-    }
-  }
-
-  private subscriberOf(id: string, partition: number): Subscriber | undefined {
-    return this.partitions.known(partition)?.subscribers.get(id)
+  /** Calls back when those that are served here have been in memory at least for a moment. */
+  private brought(partitions: Iterable<number>, done: () => void): void {
+    const all = this.partitions
+    const asleep = [...partitions].filter((each) => all.isServedHere(each) && all.peek(each) === undefined)
+    let left = asleep.length
+    if (left === 0) return done()
+    for (const partition of asleep)
+      all.ask(partition, anyQuestion, "node", () => {
+        left -= 1
+        if (left === 0) done()
+      })
   }
 
   private follow(subscriber: Subscriber, partition: number): Followed {
     const known = this.followed.get(subscriber.id)
-    if (known !== undefined) return known
-    const glob = matcherOf(subscriber.config)
-    const matches = (path: string): boolean => glob(path) || subscriber.links.has(path)
-    const followed: Followed = { partition, matches, candidates: new Set(), isBusy: false }
+    if (known?.subscriber.createdAt === subscriber.createdAt) {
+      known.subscriber = subscriber
+      return known
+    }
+    const followed = new Followed(subscriber, partition, this.partitions.ids.keys())
     this.followed.set(subscriber.id, followed)
-    this.eachStream((path) => {
-      if (matches(path)) followed.candidates.add(path)
-    })
+    this.partitions.replicas?.needAll()
     return followed
   }
 
-  private appended(path: string): void {
-    for (const [id, { candidates, matches, partition }] of this.followed) {
-      if (!matches(path)) continue
-      candidates.add(path)
-      this.look(id, partition)
+  /** Compares it with what it has not been compared with, as far as that is to be had. */
+  private seeAll(followed: Followed, done: () => void): void {
+    this.brought(followed.unseen, () => {
+      for (const partition of [...followed.unseen]) {
+        const state = this.stateOf(partition)
+        if (state !== undefined) followed.see(partition, state, this.partitions.now())
+      }
+      done()
+    })
+  }
+
+  private heard({ key, end, over }: News): void {
+    if (this.followed.size === 0) return
+    const path = pathOfKey(key)
+    for (const [id, followed] of this.followed) {
+      if (!followed.matches(path)) continue
+      if (over) followed.forget(path)
+      if (over || end <= 0) continue
+      followed.hear(path, end)
+      this.look(id, followed.partition)
     }
   }
 
-  /** A partition that has come to this node is brought into memory once, and every subscription is looked at. */
+  /** Its news may not have come here for a while. */
+  private unsee(partition: number): void {
+    for (const followed of this.followed.values()) followed.unseen.add(partition)
+  }
+
+  /**
+   * A partition that has come to this node is brought into memory once, to know its subscriptions. From then on it is
+   * left alone: what is appended is heard of, and its own timer wakes it when something is due.
+   */
   private scan(): void {
     if (this.isOver) return
-    let isNew = this.seen.size === 0
+    let isNew = this.met.size === 0
     for (const partition of this.partitions.ids.keys()) {
       const epoch = this.partitions.epochOf(partition)
+      const source = epoch ?? elsewhere
+      if (this.sources.get(partition) !== source) this.unsee(partition)
+      this.sources.set(partition, source)
       if (epoch === undefined) continue
-      if (this.seen.get(partition) === epoch) this.lookAll(partition)
+      if (this.met.get(partition) === epoch) this.lookAll(partition)
       else {
         isNew = true
         this.meet(partition, epoch)
       }
     }
+    if (this.followed.size > 0) this.partitions.replicas?.needAll()
+    for (const [id, followed] of this.followed) if (followed.unseen.size > 0) this.look(id, followed.partition)
     this.workings.after(isNew ? newScanMs : scanMs, () => this.scan())
   }
 
   private meet(partition: number, epoch: number): void {
-    this.partitions.ask(partition, { _tag: "ListStreams", prefix: "", limit: 1 }, "node", (outcome) => {
-      if (!("ok" in outcome)) return
-      this.seen.set(partition, epoch)
+    this.partitions.ask(partition, anyQuestion, "node", (outcome) => {
+      if (!("ok" in outcome || "refused" in outcome)) return
+      this.met.set(partition, epoch)
       this.lookAll(partition)
     })
   }
 
   private lookAll(partition: number): void {
-    const subscribers = this.partitions.here(partition)?.state.subscribers
-    // What they watch may be appended to on any node.
-    if (subscribers !== undefined && subscribers.size > 0) this.partitions.replicas?.needAll()
-    for (const id of subscribers?.keys() ?? []) this.look(id, partition)
+    for (const id of this.partitions.peek(partition)?.state.subscribers.keys() ?? []) this.look(id, partition)
   }
 
   private look(id: string, partition: number): void {
-    const here = this.partitions.here(partition)
-    if (here === undefined) return this.wakePartition(id, partition)
-    const subscriber = here.state.subscribers.get(id)
-    if (subscriber === undefined) {
+    const state = this.stateOf(partition)
+    const subscriber = state?.subscribers.get(id)
+    if (state !== undefined && subscriber === undefined) {
       this.followed.delete(id)
       return
     }
-    const isNew = !this.followed.has(id)
-    const followed = this.follow(subscriber, partition)
-    if (isNew) this.partitions.replicas?.needAll()
-    if (followed.isBusy || subscriber.wake !== undefined) return
-    const wait = subscriber.retryAt - this.partitions.now()
-    if (wait > 0) return this.workings.after(wait, () => this.look(id, partition))
-    const pending = this.work(id, partition)
-    if (pending.length > 0) this.wake(subscriber, followed, pending)
-  }
-
-  /** It was put away while nothing happened in it. */
-  private wakePartition(id: string, partition: number): void {
     if (!this.partitions.isServedHere(partition)) return
-    this.partitions.ask(partition, { _tag: "ShowSubscription", id }, "node", () => {
-      if (this.partitions.here(partition) !== undefined) this.look(id, partition)
+    if (subscriber === undefined) return this.brought([partition], () => this.lookAll(partition))
+    const followed = this.follow(subscriber, partition)
+    // When a pause between attempts has passed, the partition's timer tells.
+    if (followed.isBusy || subscriber.wake !== undefined || subscriber.retryAt > this.partitions.now()) return
+    followed.isBusy = true
+    this.seeAll(followed, () => {
+      followed.isBusy = false
+      const pending = followed.pending().slice(0, marksMax)
+      if (pending.length > 0) this.wake(followed.subscriber, followed, pending)
     })
   }
 
@@ -212,7 +241,7 @@ export class Subscriptions {
     this.partitions.tell(followed.partition, command, "node", (outcome) => {
       followed.isBusy = false
       const isWoken = "ok" in outcome && (outcome.ok as { readonly woken: boolean }).woken
-      const subscriber = this.subscriberOf(id, followed.partition)
+      const subscriber = this.partitions.peek(followed.partition)?.state.subscribers.get(id)
       if (isWoken && subscriber?.wake !== undefined && subscriber.config.type === "webhook")
         this.deliver(subscriber, subscriber.wake, token, followed.partition)
     })
@@ -227,11 +256,9 @@ export class Subscriptions {
       if (delivered === "done") {
         const acks = [...wake.tails]
         const command = { ...{ _tag: "AckSubscription" as const, id, token, wakeId, generation }, acks, done: true }
-        return this.partitions.tell(
-          partition,
-          { ...command, tails: this.tailsOf(acks.map(({ path }) => path)) },
-          "node",
-          ignored
+        return this.tailsOf(
+          acks.map(({ path }) => path),
+          (tails) => this.partitions.tell(partition, { ...command, tails }, "node", ignored)
         )
       }
       const retryMs = Math.min(retryMsMax, 1000 * 2 ** subscriber.failures) * (0.8 + 0.4 * this.workings.random())

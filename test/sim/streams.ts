@@ -37,12 +37,12 @@ interface Ground extends BareGround {
 }
 
 /** What of a node its clients reach. */
-interface Reached {
+export interface Reached {
   readonly partitions: Partitions
   readonly store: Store
 }
 
-const node = (ground: Ground, life: Life, ready: (reached: Reached) => void) =>
+export const node = (ground: BareGround, life: Life, ready: (reached: Reached) => void) =>
   Effect.gen(function* () {
     const { plan, weather } = ground
     const { shards } = plan.settings
@@ -79,7 +79,7 @@ const isDone = (outcome: Outcome | undefined): outcome is { readonly ok: unknown
   outcome !== undefined && "ok" in outcome
 
 /** A client that goes to another node with every request. */
-class Visitor {
+export class Visitor {
   private turn: number
   private readonly hosts: ReadonlyArray<Node>
 
@@ -93,7 +93,7 @@ class Visitor {
     return this.hosts[this.turn % this.hosts.length]?.reached
   }
 
-  private visit<A, E>(use: (reached: Reached) => Effect.Effect<A, E>): Effect.Effect<A | undefined> {
+  visit<A, E>(use: (reached: Reached) => Effect.Effect<A, E>): Effect.Effect<A | undefined> {
     const reached = this.next()
     if (reached === undefined) return Effect.as(Effect.sleep(20), undefined)
     return use(reached).pipe(

@@ -193,11 +193,12 @@ const put: Handler = (at) =>
       ...(wakeStream !== undefined && { wakeStream }),
       ...(description !== undefined && { description })
     }
-    const existing = at.surface.subscriptions.matching(config)
-    send(at, { _tag: "PutSubscription", id: at.id, config, existing }, (ok) => {
-      const { created, subscription } = ok as { readonly created: boolean; readonly subscription: Subscription }
-      sayJson(at.asked.exchange, created ? 201 : 200, shown(at, subscription))
-    })
+    at.surface.subscriptions.matching(config, (existing) =>
+      send(at, { _tag: "PutSubscription", id: at.id, config, existing }, (ok) => {
+        const { created, subscription } = ok as { readonly created: boolean; readonly subscription: Subscription }
+        sayJson(at.asked.exchange, created ? 201 : 200, shown(at, subscription))
+      })
+    )
   })
 
 const shown = ({ surface, base }: Control, { id, config, links, createdAt, failures }: Subscription) => ({
@@ -245,9 +246,11 @@ const link: Handler = (at) =>
     const paths = named.filter((each) => each !== undefined)
     if (paths.length < named.length)
       return fail(at.asked, 400, "INVALID_REQUEST", { message: "streams are paths of streams" })
-    const tails = new Map(at.surface.subscriptions.tailsOf(paths).map((mark) => [mark.path, mark.offset]))
-    const marks = paths.map((each): Mark => ({ path: each, offset: tails.get(each) ?? -1 }))
-    send(at, { _tag: "LinkStreams", id: at.id, streams: marks }, () => done(at))
+    at.surface.subscriptions.tailsOf(paths, (known) => {
+      const tails = new Map(known.map((mark) => [mark.path, mark.offset]))
+      const marks = paths.map((each): Mark => ({ path: each, offset: tails.get(each) ?? -1 }))
+      send(at, { _tag: "LinkStreams", id: at.id, streams: marks }, () => done(at))
+    })
   })
 
 const unlink: Handler = (at, more) => {
@@ -259,13 +262,14 @@ const unlink: Handler = (at, more) => {
 const claim: Handler = (at) =>
   body(at, "claim", ({ worker }) => {
     const token = tokenOf(at.asked.org, at.surface.secret())
-    const tails = at.surface.subscriptions.work(at.id, at.partition)
     const wakeId = `w_${at.surface.secret()}`
-    send(at, { _tag: "ClaimSubscription", id: at.id, worker, wakeId, token, tails }, (ok) => {
-      const claimed = ok as Claimed
-      // Whoever held it before can append nothing more, wherever that was: then it is this worker's.
-      ended(at, claimed.fenced, () => sayJson(at.asked.exchange, 200, claimText(at.id, claimed, token)))
-    })
+    at.surface.subscriptions.work(at.id, at.partition, (tails) =>
+      send(at, { _tag: "ClaimSubscription", id: at.id, worker, wakeId, token, tails }, (ok) => {
+        const claimed = ok as Claimed
+        // Whoever held it before can append nothing more, wherever that was: then it is this worker's.
+        ended(at, claimed.fenced, () => sayJson(at.asked.exchange, 200, claimText(at.id, claimed, token)))
+      })
+    )
   })
 
 interface Claimed {
@@ -312,21 +316,31 @@ const ack: Handler = (at) =>
     if (token === undefined) return fail(at.asked, 401, "TOKEN_INVALID")
     const acks = given.map((each) => markOf(at.asked.org, each)).filter((mark) => mark !== undefined)
     if (acks.length < given.length) return fail(at.asked, 409, "INVALID_OFFSET")
-    const { subscriptions } = at.surface
-    const tails = new Map(subscriptions.work(at.id, at.partition).map(({ path: each, offset }) => [each, offset]))
-    for (const mark of subscriptions.tailsOf(acks.map(({ path: each }) => each))) tails.set(mark.path, mark.offset)
-    const marks = [...tails].map(([each, offset]) => ({ path: each, offset }))
     const command = {
       ...{ _tag: "AckSubscription" as const, id: at.id, token, wakeId, generation, acks },
       done: isDone
     }
-    send(at, { ...command, tails: marks }, (ok) => {
-      const { nextWake, fenced } = ok as { readonly nextWake: boolean; readonly fenced?: Fenced }
-      const answer = () => sayJson(at.asked.exchange, 200, { ok: true, next_wake: nextWake })
-      if (isDone) ended(at, fenced, answer)
-      else answer()
-    })
+    known(at, acks, (tails) =>
+      send(at, { ...command, tails }, (ok) => {
+        const { nextWake, fenced } = ok as { readonly nextWake: boolean; readonly fenced?: Fenced }
+        const answer = () => sayJson(at.asked.exchange, 200, { ok: true, next_wake: nextWake })
+        if (isDone) ended(at, fenced, answer)
+        else answer()
+      })
+    )
   })
+
+/** Where the streams end that are acknowledged, and those that may be work. */
+const known = ({ surface, id, partition }: Control, acks: ReadonlyArray<Mark>, use: (tails: Array<Mark>) => void) =>
+  surface.subscriptions.work(id, partition, (work) =>
+    surface.subscriptions.tailsOf(
+      acks.map(({ path: each }) => each),
+      (acked) => {
+        const tails = new Map([...work, ...acked].map(({ path: each, offset }) => [each, offset]))
+        use([...tails].map(([each, offset]) => ({ path: each, offset })))
+      }
+    )
+  )
 
 const release: Handler = (at) =>
   body(at, "release", ({ wake_id: wakeId, generation }) => {
