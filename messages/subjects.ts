@@ -30,8 +30,9 @@ export const subjectOf = (address: Address): string =>
 /** What an owner of a shard listens to, for one verb. */
 export const shardSubject = (verb: Verb, shard: number): string => `${root}.${verb}.*.${shard}.>`
 
-/** Committed events of one actor. */
-export const eventsSubject = (kind: string, shard: number, id: string): string => `${root}.on.${kind}.${shard}.${id}`
+/** Committed events of one actor, or of all that a `*` stands for. */
+export const eventsSubject = (kind: string, shard: number | "*", id: string): string =>
+  `${root}.on.${kind}.${shard}.${id}`
 
 /** The journal of a shard in JetStream. */
 export const logSubject = (shard: number): string => `${root}.log.${shard}`

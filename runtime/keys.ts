@@ -78,7 +78,7 @@ export interface Bearer {
 /** `busy`: too many keys are being checked, so this one was not looked at. */
 export type Verdict = { readonly bearer: Bearer } | { readonly why: string } | { readonly busy: true }
 
-/** A revoked key is let in for so long at most; its commands are refused by the account at once all the same. */
+/** A revoked key is let in for so long at most by a node that was not told; its account refuses it at once. */
 const trustedMs = 5_000
 /** A wrong secret is remembered too, so that repeating it costs nobody 50 ms each time. */
 const distrustedMs = 2_000
@@ -92,19 +92,25 @@ const decodeKnown = Schema.decodeUnknownEffect(Schema.Struct({ info: KeyInfo, ve
 
 export interface KeyCheck {
   readonly check: (token: string) => Effect.Effect<Verdict, Unanswered>
+  /** What is remembered of this key holds no more. */
+  readonly forget: (key: string) => void
 }
 
 interface Remembered {
+  readonly key: string
   readonly verdict: Verdict
   readonly until: number
 }
+
+/** How a key stands in subjects. */
+export const keyCaller = (key: string): string => `key-${key}`
 
 const standing = (token: Token, info: KeyInfo, now: number): Verdict => {
   if (info.revokedAt !== undefined) return { why: "the key was revoked" }
   if (info.expiresAt !== undefined && info.expiresAt <= now) return { why: "the key has expired" }
   const { org, key } = token
   const expiry = info.expiresAt === undefined ? {} : { expiresAt: info.expiresAt }
-  return { bearer: { org, key, role: info.role, caller: `key-${key}`, ...expiry } }
+  return { bearer: { org, key, role: info.role, caller: keyCaller(key), ...expiry } }
 }
 
 /** Asks the account what it keeps of the key, and compares. */
@@ -137,21 +143,24 @@ export const keyCheck = (client: Client): KeyCheck => {
       return { why: "the key has expired" }
     return known.verdict
   }
-  const remember = (digest: string, verdict: Verdict, now: number): void => {
+  const remember = (digest: string, key: string, verdict: Verdict, now: number): void => {
     if (remembered.size >= rememberedMax) remembered.delete(remembered.keys().next().value as string)
     remembered.delete(digest)
-    remembered.set(digest, { verdict, until: now + ("bearer" in verdict ? trustedMs : distrustedMs) })
+    remembered.set(digest, { key, verdict, until: now + ("bearer" in verdict ? trustedMs : distrustedMs) })
   }
   const work = Effect.fnUntraced(function* (token: Token, digest: string) {
     // Whoever waited here for the same key finds what the first one worked out.
     const known = recall(digest, yield* Clock.currentTimeMillis)
     if (known !== undefined) return known
     const verdict: Verdict = yield* judge(client, token)
-    remember(digest, verdict, yield* Clock.currentTimeMillis)
+    remember(digest, token.key, verdict, yield* Clock.currentTimeMillis)
     return verdict
   })
 
   return {
+    forget: (key) => {
+      for (const [digest, known] of remembered) if (known.key === key) remembered.delete(digest)
+    },
     check: Effect.fnUntraced(function* (text) {
       const token = parseToken(text)
       if (token === undefined) return { why: "this is not an API key: one begins with art_" }

@@ -32,6 +32,8 @@ export interface Ground {
   /** Where nodes of a cluster find their leases. */
   readonly registry?: Registry["Service"]
   readonly gauges: () => ReadonlyArray<Gauge>
+  /** Closes the connections of this caller, where the broker is the node's own. */
+  readonly drop?: (caller: string) => void
 }
 
 /** What of a layer's failure is of use to whoever starts a node. */
@@ -126,7 +128,8 @@ export const ownGround = Effect.fnUntraced(function* (options: UpOptions, shards
     journal: Context.get(context, Journal),
     journalPlace: file,
     ...kept,
-    gauges: brokerGauges(made)
+    gauges: brokerGauges(made),
+    drop: made.drop
   }
   return ground
 })

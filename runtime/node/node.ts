@@ -29,6 +29,7 @@ import { signer } from "./issuing.ts"
 import { listenAt } from "./listen.ts"
 import { leaveNotice } from "./notice.ts"
 import type { UpOptions } from "./options.ts"
+import { revoking } from "./revoking.ts"
 import { streams } from "./streams.ts"
 import { tellWhere } from "./where.ts"
 
@@ -60,6 +61,9 @@ const groundOf = (
         Effect.promise(() => import("./cluster.ts")),
         ({ clusterGround }) => clusterGround(options, data, options.natsUrl as string)
       )
+
+const unusable = (ground: Ground) => (error: { readonly why: string }) =>
+  new CannotStart({ why: `the bus ${ground.busUrl} cannot be used: ${error.why}` })
 
 const placementOf = (ground: Ground, hosting: Hosting): Effect.Effect<Placement, never, Scope.Scope> =>
   ground.registry === undefined
@@ -124,12 +128,11 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   const { shards } = ground
   // A new node has taken the number from its cluster.
   const data = { ...opened, shards }
-  yield* tellWhere(ground.bus, shards).pipe(
-    Effect.mapError((error) => new CannotStart({ why: `the bus ${ground.busUrl} cannot be used: ${error.why}` }))
-  )
+  yield* tellWhere(ground.bus, shards).pipe(Effect.mapError(unusable(ground)))
   const asking = client(ground.bus, shards)
   const keys = keyCheck(asking)
   doorkeeper.keys = keys
+  yield* revoking(ground.bus, keys, (caller) => ground.drop?.(caller)).pipe(Effect.mapError(unusable(ground)))
   const live = new Live()
   const { heard } = live
   const hosting = { node: options.node, kinds: kinds(), settings: { ...settings, shards }, client: asking, heard }
