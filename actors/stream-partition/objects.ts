@@ -20,7 +20,7 @@ const outboxCaller = "outbox"
 
 const callers: Readonly<Record<string, ReadonlyArray<string>>> = {
   ...{ Seal: [nodeCaller], Merge: [nodeCaller], PlanObjects: [nodeCaller], ForgetObjects: [nodeCaller] },
-  ...{ WakeSubscription: [nodeCaller], FailDelivery: [nodeCaller] },
+  ...{ WakeSubscription: [nodeCaller], FailDelivery: [nodeCaller], RaiseFence: [nodeCaller] },
   ...{ ConfirmPin: [outboxCaller, nodeCaller], UnpinStream: [outboxCaller, nodeCaller] }
 }
 

@@ -6,10 +6,11 @@ import { Clock, Effect, Fiber, FiberMap, type Scope } from "effect"
 import { partitionDecider } from "../../actors/stream-partition/partition.ts"
 import type { Life } from "../../adapters/world/weather.ts"
 import { partitionKind } from "../../messages/stream.ts"
-import type { Appended } from "../../messages/stream-partition.ts"
+import type { Appended, Payload } from "../../messages/stream-partition.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
 import { client } from "../../runtime/client.ts"
 import { leased } from "../../runtime/placement/leased.ts"
+import { announced } from "../../runtime/streams/announced.ts"
 import { Live } from "../../runtime/streams/live.ts"
 import { isSheet, type Opened, open } from "../../runtime/streams/open.ts"
 import { type Command, type Outcome, Partitions } from "../../runtime/streams/partitions.ts"
@@ -17,6 +18,7 @@ import { Replicas } from "../../runtime/streams/replicas.ts"
 import { Sealer } from "../../runtime/streams/sealer.ts"
 import { Store } from "../../runtime/streams/store.ts"
 import { type Ground as BareGround, crashes, cuts, groundOf, Host, portsOf } from "./host.ts"
+import { leftovers } from "./leftovers.ts"
 import { type Plan, planOf } from "./plan.ts"
 import { type Op, tailFaults } from "./tails.ts"
 import { World } from "./world.ts"
@@ -24,7 +26,7 @@ import { World } from "./world.ts"
 const kinds = new Map([[partitionKind, kindOf(partitionDecider)]])
 const lease = { ttlMs: 400, marginMs: 80 }
 /** So little that the smallest streams are moved. */
-const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300, mergeMs: 100, mergeLeast: 3, plannedMs: 600 }
+const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300, mergeMs: 100, mergeLeast: 3, plannedMs: 2_000 }
 const keys = ["sim/a", "sim/b"]
 const contentType = "application/octet-stream"
 /** A node that has died never answers: another one is asked then. */
@@ -69,6 +71,7 @@ export const node = (ground: BareGround, life: Life, ready: (reached: Reached) =
     yield* Effect.forkScoped(sealer.run)
     yield* Effect.addFinalizer(() => Effect.sync(() => weather.reach("sealed", sealer.told.segments)))
     yield* Effect.addFinalizer(() => Effect.sync(() => weather.reach("merged", sealer.told.merged)))
+    yield* Effect.addFinalizer(() => Effect.sync(() => weather.reach("deleted", sealer.told.deleted)))
     ready({ partitions, store: new Store(objects) })
     return yield* Effect.never
   }).pipe(Effect.scoped, Effect.orDie)
@@ -116,6 +119,13 @@ export class Visitor {
     })
   }
 
+  stored(key: string, text: string): Effect.Effect<Payload | undefined> {
+    return this.visit(({ partitions, store }) => {
+      const write = (object: string) => store.put(object, contentType, Buffer.from(text))
+      return announced(partitions, partitions.of(key), write, { forMs: sealing.plannedMs })
+    })
+  }
+
   /** What a read from this offset would be answered with, once it may be. */
   private opened(
     { partitions }: Reached,
@@ -158,6 +168,22 @@ export class Visitor {
 
 const markOf = (id: string, seq: number): string => `${id}:${seq}${".".repeat(20 + ((seq * 37) % 60))}`
 
+/** As large bodies are: an object first, and each time a new one, for the last may have come too late. */
+const appended = Effect.fnUntraced(function* (
+  visitor: Visitor,
+  command: Omit<Command & { readonly _tag: "Append" }, "body">,
+  { text, isStored }: { readonly text: string; readonly isStored: boolean }
+) {
+  const { stream } = command
+  if (!isStored) return (yield* visitor.insist(stream, { ...command, body: { text } })) as Appended
+  for (;;) {
+    const body = yield* visitor.stored(stream, text)
+    const outcome = body && (yield* visitor.tell(stream, { ...command, body }))
+    if (isDone(outcome)) return outcome.ok as Appended
+    yield* Effect.sleep(30)
+  }
+})
+
 const produce = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, key: string, id: string) {
   const ops = ground.ops.get(key) as Array<Op>
   for (let seq = 0; seq < 24; seq++) {
@@ -165,8 +191,8 @@ const produce = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, k
     const mark = markOf(id, seq)
     const start = yield* Clock.currentTimeMillis
     const producer = { id, epoch: 0, seq }
-    const command = { _tag: "Append" as const, stream: key, contentType, body: { text: `${mark};` }, producer }
-    const { tail } = (yield* visitor.insist(key, command)) as Appended
+    const command = { _tag: "Append" as const, stream: key, contentType, producer }
+    const { tail } = yield* appended(visitor, command, { text: `${mark};`, isStored: seq % 4 === 3 })
     ops.push({ who: id, kind: "append", mark, start, end: yield* Clock.currentTimeMillis, tail })
   }
 })
@@ -240,8 +266,10 @@ const program: (plan: Plan, world: World) => Effect.Effect<Told, never, Scope.Sc
     for (const fiber of watchers) yield* Fiber.interrupt(fiber)
     ground.weather.heal()
     for (const host of hosts) host.start()
-    yield* Effect.sleep(2_000)
+    yield* Effect.sleep(sealing.plannedMs + 2_000)
     const faults = yield* judged(ground, hosts)
+    const nodes = hosts.flatMap(({ reached }) => (reached === undefined ? [] : [reached.partitions]))
+    faults.push(...(yield* leftovers(ground.objects, nodes)))
     for (const host of hosts) host.kill()
     const ops = [...ground.ops.values()].reduce((sum, { length }) => sum + length, 0)
     return { faults, ops, reads: ground.read.length, steps: world.steps, reached: ground.weather.reached }

@@ -28,7 +28,8 @@ const claim = (ground: Ground, worker: string) =>
 const grant = (ground: Ground, worker: string, generation: number) =>
   say(ground, "GrantFence", { id: "s", token: `t-${worker}`, wakeId: `w-${worker}`, generation, partition: "p0" })
 
-const raise = (ground: Ground, fields: object) => say(ground, "RaiseFence", { subscription: "s", ...fields })
+const raise = (ground: Ground, fields: object) =>
+  tell(ground, "RaiseFence", { subscription: "s", ...fields }, { ...at, caller: "node" })
 
 const begin = Effect.fnUntraced(function* (ground: Ground) {
   yield* say(ground, "CreateStream", { stream: "a/x", contentType })
