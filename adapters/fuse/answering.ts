@@ -16,10 +16,6 @@ interface UnderWay {
 
 type Handler = (request: Request, later: unknown) => Effect.Effect<Answer, Errno>
 
-/** A large write's buffer, which goes back to the thread that reads into it; small writes have none to give back. */
-const bufferOf = (request: Request): ArrayBuffer | undefined =>
-  request.op === "write" && request.data.byteOffset > 0 ? (request.data.buffer as ArrayBuffer) : undefined
-
 /** How soon a caller that was killed comes free of a request that takes long. */
 const dyingLookMs = 200
 
@@ -28,7 +24,9 @@ export class Answering {
   private readonly reply: Reply
   private readonly run: (effect: Effect.Effect<Answer, Errno>) => Fiber.Fiber<Answer, Errno>
   private readonly fibers = new Map<number, UnderWay>()
-  private readonly giveBack: (buffer: ArrayBuffer) => void
+  private readonly giveBack: (number: number) => void
+  /** The buffers of the other thread that the bytes of large writes lie in. */
+  private readonly buffers = new Map<number, SharedArrayBuffer>()
   private readonly defect: Defect
   private abandoned = false
   private idle: () => void = () => undefined
@@ -37,7 +35,7 @@ export class Answering {
     fd: number,
     files: AsyncFiles,
     context: Context.Context<never>,
-    edges: { readonly giveBack: (buffer: ArrayBuffer) => void; readonly defect: Defect }
+    edges: { readonly giveBack: (number: number) => void; readonly defect: Defect }
   ) {
     this.handlers = files as unknown as Readonly<Record<string, Handler | undefined>>
     this.reply = new Reply(fd)
@@ -52,8 +50,20 @@ export class Answering {
     this.idle = () => resume(Effect.void)
   })
 
+  share(number: number, buffer: SharedArrayBuffer | undefined): void {
+    if (buffer === undefined) this.buffers.delete(number)
+    else this.buffers.set(number, buffer)
+  }
+
+  private whole({ place, request }: Handed): Request {
+    if (place === undefined || request.op !== "write") return request
+    const { at, length, number } = place
+    return { ...request, data: new Uint8Array(this.buffers.get(number) as SharedArrayBuffer, at, length) }
+  }
+
   take(handed: Handed): void {
-    const { high, low, request } = handed
+    const { high, low } = handed
+    const request = this.whole(handed)
     const handler = this.handlers[request.op]
     if (handler === undefined) return this.reply.fail(low, high, "ENOSYS")
     const fiber = this.run(Effect.suspend(() => handler(request, handed.later)))
@@ -84,11 +94,10 @@ export class Answering {
     for (const { fiber } of this.fibers.values()) fiber.interruptUnsafe()
   }
 
-  private finish({ high, low, opcode, request }: Handed, exit: Exit.Exit<Answer, Errno>): void {
+  private finish({ high, low, opcode, place, request }: Handed, exit: Exit.Exit<Answer, Errno>): void {
     if (Exit.isSuccess(exit)) this.succeed({ low, high, opcode, request }, exit.value)
     else this.fail({ low, high }, request.op, exit.cause)
-    const buffer = bufferOf(request)
-    if (buffer !== undefined) this.giveBack(buffer)
+    if (place !== undefined) this.giveBack(place.number)
   }
 
   private succeed({ high, low, opcode, request }: Omit<Handed, "kind" | "later">, answer: Answer): void {

@@ -18,11 +18,16 @@ export interface Handed {
   readonly opcode: number
   readonly request: Request
   readonly later: unknown
+  /** Where the bytes of a large write are: in a buffer that the asking thread waits to get back. */
+  readonly place?: { readonly number: number; readonly at: number; readonly length: number }
 }
 
 /** From the asking thread. */
 export type Report =
   | Handed
+  /** A buffer that large writes may lie in from now on, and one that none will lie in any more. */
+  | { readonly kind: "shared"; readonly number: number; readonly buffer: SharedArrayBuffer }
+  | { readonly kind: "unshared"; readonly number: number }
   /** The synchronous part is loaded; requests are read from `go` on. */
   | { readonly kind: "loaded" }
   | { readonly kind: "interrupted"; readonly id: number }
@@ -35,8 +40,8 @@ export type Report =
 export type Order =
   | { readonly kind: "go" }
   | { readonly kind: "tell"; readonly message: unknown }
-  /** A buffer that went over with a large write, back for the next one. */
-  | { readonly kind: "buffer"; readonly buffer: ArrayBuffer }
+  /** The write that lay in this buffer is answered. */
+  | { readonly kind: "buffer"; readonly number: number }
   /** Looked at with the next request, which is still answered. */
   | { readonly kind: "stop" }
 

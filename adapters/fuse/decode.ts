@@ -24,7 +24,7 @@ export interface Incoming {
   readonly words: Uint32Array
 }
 
-export const incoming = (buffer = new ArrayBuffer(requestBytesMax)): Incoming => ({
+export const incoming = (buffer: ArrayBufferLike = new ArrayBuffer(requestBytesMax)): Incoming => ({
   bytes: Buffer.from(buffer),
   words: new Uint32Array(buffer)
 })

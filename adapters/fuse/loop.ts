@@ -4,7 +4,7 @@ import type { Answers, Later, Operation, Request, SyncFiles } from "../../runtim
 import type { Order, Report } from "./channel.ts"
 import { type Dialect, decode, forgotten, type Incoming, idOf, incoming, interruptedBy, opcodeOf } from "./decode.ts"
 import type { Negotiated } from "./init.ts"
-import { inHeaderBytes, opcodes, requestBytesMax } from "./protocol.ts"
+import { opcodes, requestBytesMax } from "./protocol.ts"
 import { Reply } from "./reply.ts"
 
 /** The way to the main thread. */
@@ -14,10 +14,19 @@ export interface Channel {
   readonly order: () => Order | undefined
 }
 
-/** Where copying data to a buffer of its own costs less than giving the whole buffer away. */
-const copyBytesMax = 1 << 16
+/** Where copying data to a buffer of its own costs less than leaving it where it was read to, for the main thread. */
+const copyBytesMax = 1 << 14
 /** Buffers kept for the large writes that the main thread has under way. */
 const sparesMax = 16
+
+/**
+ * A buffer for requests that both threads see. Giving buffers away and back would do as well, but each of them counts
+ * as new memory where it arrives, and a collector that runs for that costs more than all the rest.
+ */
+interface Shared {
+  readonly number: number
+  readonly from: Incoming
+}
 
 /** What a read fails with when the mount has ended; ENOENT is a request that was interrupted before it was read. */
 const over = new Set(["ENODEV", "ECONNABORTED", "ENOTCONN"])
@@ -48,8 +57,12 @@ export class Loop {
   private readonly dialect: Dialect
   private readonly noOpen: boolean
   private readonly reply: Reply
-  private readonly spares: Array<ArrayBuffer> = []
-  private from: Incoming = incoming()
+  /** Those that the main thread has. */
+  private readonly handed = new Map<number, Shared>()
+  private readonly spares: Array<Shared> = []
+  private made = 0
+  private shared: Shared
+  private from: Incoming
   private stopped = false
 
   constructor(fd: number, negotiated: Negotiated, files: SyncFiles, channel: Channel) {
@@ -60,6 +73,15 @@ export class Loop {
     this.dialect = { setxattrExtended: negotiated.flags.includes("setxattrExt") }
     this.noOpen = negotiated.noOpen
     this.reply = new Reply(fd)
+    this.shared = this.share()
+    this.from = this.shared.from
+  }
+
+  private share(): Shared {
+    const number = ++this.made
+    const buffer = new SharedArrayBuffer(requestBytesMax)
+    this.channel.report({ kind: "shared", number, buffer })
+    return { number, from: incoming(buffer) }
   }
 
   /** Returns when the mount has ended, or after the request that followed a `stop`. */
@@ -73,7 +95,14 @@ export class Loop {
   obey(order: Order): void {
     if (order.kind === "tell") this.files.heard?.(order.message)
     else if (order.kind === "stop") this.stopped = true
-    else if (order.kind === "buffer" && this.spares.length < sparesMax) this.spares.push(order.buffer)
+    else if (order.kind === "buffer") this.takeBack(order.number)
+  }
+
+  private takeBack(number: number): void {
+    const shared = this.handed.get(number)
+    this.handed.delete(number)
+    if (shared !== undefined && this.spares.length < sparesMax) this.spares.push(shared)
+    else this.channel.report({ kind: "unshared", number })
   }
 
   private handle(): void {
@@ -109,7 +138,7 @@ export class Loop {
     else this.reply.answer(low, high, opcode, request, answer)
   }
 
-  /** Data is given away with the buffer that it lies in, or, when there is little of it, in one of its own. */
+  /** Data stays in the buffer that it lies in, until that is given back; or, when there is little of it, is copied. */
   private hand(low: number, high: number, opcode: number, request: Request, later: unknown): void {
     const handed = { kind: "handed", low, high, opcode, later } as const
     if (request.op === "setxattr") {
@@ -120,10 +149,13 @@ export class Loop {
       const data = new Uint8Array(request.data)
       this.channel.report({ ...handed, request: { ...request, data } }, [data.buffer])
     } else {
-      const buffer = this.from.words.buffer as ArrayBuffer
-      const data = new Uint8Array(buffer, request.data.byteOffset, request.data.length)
-      this.channel.report({ ...handed, request: { ...request, data } }, [buffer])
-      this.from = incoming(this.spares.pop() ?? new ArrayBuffer(requestBytesMax))
+      const { data, ...rest } = request
+      const { number } = this.shared
+      const place = { number, at: data.byteOffset, length: data.length }
+      this.handed.set(number, this.shared)
+      this.channel.report({ ...handed, request: rest as Request, place })
+      this.shared = this.spares.pop() ?? this.share()
+      this.from = this.shared.from
     }
   }
 
@@ -139,7 +171,3 @@ export class Loop {
     else this.reply.fail(low, high, opcode === opcodes.ioctl ? "ENOTTY" : "ENOSYS")
   }
 }
-
-/** A large write's buffer, which goes back to the thread that reads into it; small writes have none to give back. */
-export const bufferOf = (request: Request): ArrayBuffer | undefined =>
-  request.op === "write" && request.data.byteOffset > inHeaderBytes ? (request.data.buffer as ArrayBuffer) : undefined

@@ -104,7 +104,7 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
     const order = (what: Order, transfer: ReadonlyArray<ArrayBuffer> = []) => worker.postMessage(what, [...transfer])
     const log = Effect.runForkWith(context)
     const answering = new Answering(fd, files, context, {
-      giveBack: (buffer) => order({ kind: "buffer", buffer }, [buffer]),
+      giveBack: (number) => order({ kind: "buffer", number }),
       defect: (op, cause) => log(Effect.logError(`the file system failed at ${op}, and EIO was answered`, cause))
     })
     const broken = (why: unknown) => {
@@ -113,6 +113,8 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
     }
     const heard = (report: Report): void => {
       if (report.kind === "handed") answering.take(report)
+      else if (report.kind === "shared") answering.share(report.number, report.buffer)
+      else if (report.kind === "unshared") answering.share(report.number, undefined)
       else if (report.kind === "interrupted") answering.interrupt(report.id)
       else if (report.kind === "told") files.heard?.(report.message)
       else if (report.kind === "loaded") Deferred.doneUnsafe(loaded, Effect.void)

@@ -4,7 +4,7 @@ import { blockBytesMax } from "../../messages/slices.ts"
 /** A fresh block costs a page fault for each 4 KiB; so many are kept for the next ones. */
 const keptBlocksMax = 16
 
-/** What a block begins with: most files are small, and a block is copied four times at most until it is full. */
+/** What a block begins with, or what its first write needs; it is copied four times at most until it is full. */
 const firstBytes = 16 * 1024
 const growth = 4
 
@@ -23,14 +23,19 @@ export class Buffers {
   grow(bytes: Uint8Array | undefined, needed: number): Uint8Array {
     const before = bytes?.length ?? 0
     if (needed <= before) return bytes as Uint8Array
-    let size = Math.max(before * growth, firstBytes)
-    while (size < needed) size *= growth
-    const grown = this.take(Math.min(size, blockBytesMax))
+    // What is written in one go needs no more, and can be kept as it is when it is stored.
+    const size = Math.min(Math.max(before * growth, firstBytes, needed), blockBytesMax)
+    const grown = this.take(size)
     if (bytes !== undefined) {
       grown.set(bytes)
       this.giveBack(bytes)
     }
     return grown
+  }
+
+  /** These bytes are somebody else's from now on, and are not changed any more. */
+  giveAway(bytes: Uint8Array): void {
+    this.used -= bytes.length
   }
 
   /** Nobody may look at these bytes any more: they will be others'. */

@@ -147,10 +147,9 @@ export class BlockCache {
       })
     })
 
-  /** A block that was just stored. The bytes are copied. */
-  keep(block: Block, bytes: Uint8Array, onDisk: boolean): void {
-    const copy = bytes.slice()
-    this.memory.put(block.key, copy)
-    if (onDisk) this.host.disk?.keep(block.key, copy)
+  /** A block that was just stored. The bytes are not changed any more. */
+  keep(block: Block, bytes: Uint8Array): void {
+    this.memory.put(block.key, bytes)
+    this.host.disk?.keep(block.key, bytes)
   }
 }

@@ -61,10 +61,11 @@ export const openData = (parts: DataParts): Effect.Effect<Data, ScratchFailed, S
         meters,
         now,
         fork,
-        keep: (block, bytes) => {
+        keep: (block, bytes, given) => {
           // A full block is one of many: the kernel has its pages, and it would drive out what is read again and again.
-          const isLarge = bytes.length >= largeBytesMin
-          if (!isLarge || options.cacheLargeWrites) cache.keep(block, bytes, true)
+          if (bytes.length >= largeBytesMin && !options.cacheLargeWrites) return false
+          cache.keep(block, given ? bytes : bytes.slice())
+          return given
         }
       },
       commit: { commands, newId: randomId, onCommitted: options.onCommitted },

@@ -30,8 +30,8 @@ export interface UploadHost {
   readonly now: () => number
   /** Runs it as long as the mount lives. */
   readonly fork: (work: Effect.Effect<void>) => void
-  /** Stored blocks may be kept for readers; `bytes` are copied if so. */
-  readonly keep: (block: Block, bytes: Uint8Array) => void
+  /** Stored blocks may be kept for readers. Gives true when it keeps the very `bytes`, which only `given` ones may be. */
+  readonly keep: (block: Block, bytes: Uint8Array, given: boolean) => boolean
   readonly stored: (slice: Slice) => void
   /** It does not work out, and is tried again. With `refused` the store or the workspace said that it will not. */
   readonly troubled: (slice: Slice, trouble: Trouble, refused: boolean) => void
@@ -208,13 +208,20 @@ export class Uploader {
     const { slice } = block
     block.state = "stored"
     slice.missing -= 1
-    if (block.bytes !== undefined) {
-      const bytes = block.bytes.subarray(0, block.used)
-      if (isStored) host.keep({ key: block.key, size: block.used, digest: block.digest }, bytes)
-      this.release(block)
-    }
+    if (isStored) this.keep(block)
+    this.release(block)
     if (slice.isStored && slice.runs.length > 0) host.stored(slice)
     host.roomMade()
+  }
+
+  /** What was written in one go is as large as it had to be, so readers may have it as it is. */
+  private keep(block: DirtyBlock): void {
+    const { bytes, digest, key, used } = block
+    if (bytes === undefined) return
+    const isGiven = block.pinned === 0 && bytes.length < blockBytesMax && bytes.length - used <= used / 8
+    if (!this.host.keep({ key, size: used, digest }, bytes.subarray(0, used), isGiven)) return
+    this.host.buffers.giveAway(bytes)
+    block.bytes = undefined
   }
 
   /** The block is stored, or nobody wants it any more. */

@@ -1,4 +1,5 @@
 /** The data plane of a workspace's files, with the sizes that were asked for, and the local disk behind it. */
+import { statSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { shelf, tape } from "../../adapters/disk/scratch.ts"
@@ -13,6 +14,7 @@ export interface Sizes {
   readonly cacheBytes: number | undefined
   readonly bufferBytes: number | undefined
   readonly memoryBytes: number | undefined
+  readonly uploadsMax: number | undefined
 }
 
 export interface Bytes {
@@ -33,14 +35,21 @@ export interface Bytes {
 /** Where what is accepted and not stored yet survives the process that accepted it. */
 export const stageOf = (cache: string): string => join(cache, "stage")
 
+/** The store is a directory on the disk of the cache: what is kept of it there would be a second copy beside the first. */
+const isBeside = (store: string, cache: string): boolean => {
+  if (!store.startsWith("/")) return false
+  const [one, other] = [store, cache].map((path) => statSync(path, { throwIfNoEntry: false })?.dev)
+  return one !== undefined && one === other
+}
+
 /** At the end what was written is stored: only then may the scope close. */
 export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
   const { objects, commands, onCommitted, org, workspace, layout, cache, session, resumed, sizes } = bytes
-  const { cacheBytes, bufferBytes, memoryBytes } = sizes
+  const { cacheBytes, bufferBytes, memoryBytes, uploadsMax } = sizes
   const data = yield* openData({
     objects,
     commands,
-    shelf: shelf(join(cache, "blocks")),
+    shelf: isBeside(objects.place, cache) ? undefined : shelf(join(cache, "blocks")),
     tape: yield* tape(stageOf(cache)),
     options: {
       prefix: `${org}/${workspace}`,
@@ -51,6 +60,7 @@ export const dataOf = Effect.fnUntraced(function* (bytes: Bytes) {
       ...(cacheBytes === undefined ? {} : { cacheBytes }),
       ...(bufferBytes === undefined ? {} : { bufferBytes }),
       ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      ...(uploadsMax === undefined ? {} : { uploadsMax }),
       onCommitted
     }
   })
