@@ -1,8 +1,9 @@
 /** The HTTP server of a node: plain node:http, with its limits, its time-outs and an end that lets answers finish. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import { Cause, Effect, Exit, Schema, type Scope } from "effect"
 import { type Exchange, type Handle, Refused, sendRefused } from "./exchange.ts"
+import { Line } from "./line.ts"
 import type { Routed, Router } from "./router.ts"
 
 /** The address is taken, or is not one of this host's. */
@@ -149,17 +150,49 @@ const listen = (server: Server, { host, port }: Listening) =>
   })
 
 /** No new connections, no new requests on old ones; what is under way may finish, and then the rest is cut. */
-const stop = (server: Server, front: Front) =>
+const stop = (server: Server, front: Front, lines: ReadonlySet<Line>) =>
   Effect.callback<void>((resume) => {
     front.isClosing = true
     for (const response of front.underWay) if (!response.headersSent) response.setHeader("connection", "close")
-    const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+    const timer = setTimeout(() => {
+      server.closeAllConnections()
+      for (const line of lines) line.destroy()
+    }, drainMs)
     server.close(() => {
       clearTimeout(timer)
       resume(Effect.void)
     })
     server.closeIdleConnections()
+    for (const line of lines) line.look(Date.now())
   })
+
+/** How often connections are looked at that say nothing. */
+const lookMs = 1_000
+
+/** Connections begin with us, and go over to node:http when something comes that is not plain. */
+const plainLines = (server: Server, front: Front) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const lines = new Set<Line>()
+      const byNode = server.listeners("connection")[0] as (this: Server, socket: Socket) => void
+      server.removeAllListeners("connection")
+      const to = {
+        keepAliveMs: keepAliveTimeoutMs,
+        // Handlers of what is answered at once use no more of the two than these have.
+        take: (request: unknown, response: unknown) =>
+          front.take(request as IncomingMessage, response as ServerResponse),
+        leave: (socket: Socket) => byNode.call(server, socket),
+        isClosing: () => front.isClosing
+      }
+      server.on("connection", (socket) => lines.add(new Line(socket, to, (line) => lines.delete(line))))
+      const timer = setInterval(() => {
+        const now = Date.now()
+        for (const line of lines) line.look(now)
+      }, lookMs)
+      return { lines, timer }
+    }),
+    ({ timer }) => Effect.sync(() => clearInterval(timer))
+  ).pipe(Effect.map(({ lines }) => lines))
 
 /** Serves until the scope closes. */
 export const httpServer = (at: Listening, route: Router): Effect.Effect<HttpServer, CannotServe, Scope.Scope> =>
@@ -181,7 +214,8 @@ export const httpServer = (at: Listening, route: Router): Effect.Effect<HttpServ
     )
     server.keepAliveTimeout = keepAliveTimeoutMs
     server.maxConnections = connectionsMax
-    const { port } = yield* Effect.acquireRelease(listen(server, at), () => stop(server, front))
+    const lines = yield* plainLines(server, front)
+    const { port } = yield* Effect.acquireRelease(listen(server, at), () => stop(server, front, lines))
     const host = reachedAt(at.host)
     const shown = host.includes(":") ? `[${host}]` : host
     return {
