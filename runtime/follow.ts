@@ -134,7 +134,7 @@ class Tail {
   }
 }
 
-/** Returns once the state is loaded, and follows for as long as the scope lasts. */
+/** Returns once the state is loaded and whatever came behind it, and follows for as long as the scope lasts. */
 export const follow = Effect.fnUntraced(function* (bus: Bus["Service"], client: Client, target: Target, fold: Fold) {
   const { kind, id, shards } = target
   const clock = yield* Clock.Clock
@@ -144,7 +144,8 @@ export const follow = Effect.fnUntraced(function* (bus: Bus["Service"], client: 
     tail.hear([JSON.parse(decoder.decode(message.body)) as Published])
   )
   yield* loadState(client, target, tail)
-  tail.checked(yield* Clock.currentTimeMillis)
+  // It may have been made for somebody else, a while ago.
+  yield* catchUp(client, target, tail)
   const check = Effect.gen(function* () {
     for (;;) {
       yield* Effect.raceFirst(Effect.sleep(checkEveryMs), tail.gap.wait)

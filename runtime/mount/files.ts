@@ -2,8 +2,10 @@
  * The part of a mount that answers in its own time: changes by command, bytes through the data plane, locks in a
  * queue.
  */
+
+import { Effect } from "effect"
 import type { Data } from "../files/data.ts"
-import type { AsyncFiles } from "../ports/mount.ts"
+import type { AsyncFiles, Operation, Request } from "../ports/mount.ts"
 import type { Asking } from "./asking.ts"
 import { bytes } from "./bytes.ts"
 import { locks } from "./locks.ts"
@@ -22,8 +24,25 @@ export interface Files extends Asking {
   readonly nextHandle: () => number
 }
 
+type Handler = (request: Request, later: unknown) => Effect.Effect<unknown, never>
+
+/** The other thread has to be told of a change before a process is told that it is made: so it has to be there. */
+const connected = <H extends AsyncFiles>({ view }: Files, handlers: H): H => {
+  const behind = ([op, handler]: [string, Handler]): [string, Handler] => [
+    op as Operation,
+    (request, later) =>
+      view.isConnected
+        ? handler(request, later)
+        : Effect.andThen(
+            view.connected,
+            Effect.suspend(() => handler(request, later))
+          )
+  ]
+  return Object.fromEntries(Object.entries(handlers as unknown as Record<string, Handler>).map(behind)) as never
+}
+
 export const asyncFiles = (files: Files): AsyncFiles => {
-  const handlers = { ...names(files), ...bytes(files), ...locks(files), ...stale(files) }
+  const handlers = connected(files, { ...names(files), ...bytes(files), ...locks(files), ...stale(files) })
   const heard = (message: FromReplica): void => {
     if (message.kind === "closed") files.data.released(message.handle)
     else if (message.kind === "invalidate") files.view.invalidate(message.invalidations)

@@ -44,18 +44,31 @@ const cancel = (asking: Asking, request: Request<"setlk">, ticket: number) =>
     if (reply.granted) yield* change(asking, request, "Unlock", { ...place, start, end })
   }).pipe(Effect.ignore)
 
+/** A kernel that does not take notice for so long is not waited for. */
+const noticedMs = 1_000
+
+/** What the last holder wrote must not be read from pages that the kernel has from before. */
+const noticed = (asking: Asking): Effect.Effect<undefined> =>
+  Effect.as(
+    Effect.timeoutOption(
+      Effect.suspend(() => asking.view.invalidated),
+      noticedMs
+    ),
+    undefined
+  )
+
 const setlk = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
   const { node: ino, owner, type, start, end, wait, holder } = request
   if (type === "unlock") return yield* Effect.uninterruptible(unlock(asking, request))
   const fields = { ino, family: familyOf(request), owner, pid: holder, type, start, end, ...(wait && { wait }) }
   const reply = (yield* Effect.uninterruptible(change(asking, request, "Lock", fields))) as unknown as Locked
   const { granted, ticket } = reply
-  if (granted || ticket === undefined) return undefined
+  if (granted || ticket === undefined) return yield* noticed(asking)
   yield* Effect.callback<void>((resume) => {
     const stop = asking.view.whenGranted(ticket, () => resume(Effect.void))
     return Effect.andThen(Effect.sync(stop), cancel(asking, request, ticket))
   })
-  return undefined
+  return yield* noticed(asking)
 })
 
 export const locks = (asking: Asking) =>

@@ -52,6 +52,7 @@ class Replica {
     this.tree = load(start.bytes, start.workspace)
     this.opens = new Opens(1, start.resumed)
     this.entry = { stat: this.stat, entryMs: start.entryMs, attrMs: start.attrMs }
+    for (const message of start.told) this.hear(message)
   }
 
   private hear(message: ToReplica): void {

@@ -75,8 +75,7 @@ const startOf = (view: View, options: SidecarOptions): ReplicaStart => ({
   readOnly: options.readOnly,
   entryMs: options.entryMs ?? cacheMs,
   attrMs: options.attrMs ?? cacheMs,
-  bytes: view.bytes,
-  version: view.version,
+  ...view.begin(),
   resumed: options.resumed
 })
 

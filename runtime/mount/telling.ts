@@ -50,7 +50,8 @@ export interface ReplicaStart {
   readonly entryMs: number
   readonly attrMs: number
   readonly bytes: Uint8Array
-  readonly version: number
+  /** What has come behind this state already. */
+  readonly told: ReadonlyArray<ToReplica>
   /** A process before this one served the same mount: what it knew of open files is not known. */
   readonly resumed: boolean
 }

@@ -1,6 +1,6 @@
 /** The replica on the main thread: it folds what the actor committed, tells the other thread, and then the kernel. */
 
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
 import { load } from "../../actors/workspace/snapshot/load.ts"
 import { initial, type Tree } from "../../actors/workspace/tree/tree.ts"
@@ -28,7 +28,9 @@ export class View implements Fold {
   tree: Tree
   version = 0
   isLive = true
-  bytes: Uint8Array = new Uint8Array(0)
+  private bytes: Uint8Array = new Uint8Array(0)
+  private hasBegun = false
+  private readonly connecting = Deferred.makeUnsafe<void>()
   readonly pending = new Map<number, Pending>()
   private readonly settling = new Map<number, number>()
   private data: Data | undefined
@@ -45,15 +47,34 @@ export class View implements Fold {
     this.tree = initial(workspace)
   }
 
-  /** What was told since the state was loaded follows, in its order. */
+  /** What the other thread begins with: the state as it was loaded, and what was told since. */
+  begin(): { readonly bytes: Uint8Array; readonly told: ReadonlyArray<ToReplica> } {
+    const { bytes } = this
+    this.bytes = new Uint8Array(0)
+    this.hasBegun = true
+    const told = this.early.flatMap((each) => ("tell" in each ? [each.tell] : []))
+    this.early = this.early.filter((each) => "invalidate" in each)
+    return { bytes, told }
+  }
+
+  /** What came since it began follows, in its order. */
   connect(outlet: Outlet): void {
     this.outlet = outlet
-    this.bytes = new Uint8Array(0)
     for (const told of this.early) {
       if ("tell" in told) outlet.tell(told.tell)
       else outlet.invalidate(told.invalidate)
     }
     this.early = []
+    Deferred.doneUnsafe(this.connecting, Effect.void)
+  }
+
+  get isConnected(): boolean {
+    return this.outlet !== undefined
+  }
+
+  /** Waits until the other thread can be told something. */
+  get connected(): Effect.Effect<void> {
+    return Deferred.await(this.connecting)
   }
 
   attach(data: Data): void {
@@ -82,7 +103,7 @@ export class View implements Fold {
     const isFirst = this.version === 0 && this.entries === 0
     this.tree = load(bytes, this.workspace)
     this.version = version
-    if (this.outlet === undefined) {
+    if (!this.hasBegun) {
       this.bytes = bytes
       this.early = []
       return
@@ -94,13 +115,14 @@ export class View implements Fold {
   apply(entries: ReadonlyArray<Published>): void {
     const invalidations: Array<Invalidation> = []
     const touched: Array<number> = []
+    const tickets: Array<number> = []
     for (const { caller, at, events } of entries) {
       for (const event of events as ReadonlyArray<WorkspaceEvent>) {
         invalidations.push(...(caller === this.session ? own(event) : foreign(this.tree, event)))
         evolve(this.tree, event, at)
         touched.push(...inosOf(event))
         if (event._tag === "Locked" && event.ticket !== undefined && event.session === this.session)
-          this.grant(event.ticket)
+          tickets.push(event.ticket)
       }
     }
     this.version = entries.at(-1)?.version ?? this.version
@@ -112,6 +134,8 @@ export class View implements Fold {
     for (const ino of touched) this.renew(ino)
     for (const [ino, version] of this.settling) if (version <= this.version) this.settle(ino)
     this.invalidate(invalidations)
+    // Who has waited for a lock goes on behind what its last holder did, on the other thread and in the kernel too.
+    for (const ticket of tickets) this.grant(ticket)
   }
 
   live(isLive: boolean): void {

@@ -1,0 +1,150 @@
+/** A simulated host's kernel: it asks whoever serves the mount, and asks the successor what was never answered. */
+import { Effect, Exit, type Fiber, FiberSet } from "effect"
+import type { Life, Weather } from "../../adapters/world/weather.ts"
+import { open } from "../../runtime/mount/replica.ts"
+import type {
+  Answer,
+  Answers,
+  AsyncFiles,
+  Errno,
+  Later,
+  Mount,
+  Mounting,
+  Operation,
+  Request,
+  Requests,
+  SyncFiles
+} from "../../runtime/ports/mount.ts"
+
+type Outcome = Answer | Errno
+
+interface Waiting {
+  request: Request
+  readonly answer: (outcome: Outcome) => void
+  fiber: Fiber.Fiber<void> | undefined
+}
+
+interface Serving {
+  readonly life: Life
+  readonly sync: SyncFiles
+  readonly files: AsyncFiles
+  /** On its way to the synchronous part, which hears it before the next request. */
+  readonly told: Array<unknown>
+  readonly fork: (work: Effect.Effect<void>) => Fiber.Fiber<void>
+}
+
+const out = new Uint8Array(1024)
+
+const isLater = (answer: unknown): answer is Later => typeof answer === "object" && answer !== null && "later" in answer
+
+/** Records are filled again and again, and lists are taken from while they last. */
+const kept = (answer: Outcome): Outcome => {
+  if (typeof answer !== "object" || answer === null) return answer
+  if (Symbol.iterator in answer && !ArrayBuffer.isView(answer) && !Array.isArray(answer))
+    return Array.from(answer as Iterable<unknown>, (one) => structuredClone(one)) as never
+  return structuredClone(answer)
+}
+
+type Fields<Op extends Operation> = Requests[Op] & { readonly node: number }
+
+export class Kernel {
+  private readonly weather: Weather
+  private readonly waiting = new Map<number, Waiting>()
+  private serving: Serving | undefined
+  private nextId = 1
+
+  constructor(weather: Weather) {
+    this.weather = weather
+  }
+
+  /** A request of a process. It fails with an errno; a process that gives up interrupts it. */
+  ask<Op extends Operation>(op: Op, fields: Fields<Op>): Effect.Effect<Answers[Op], Errno> {
+    return Effect.callback<Answers[Op], Errno>((resume) => {
+      const id = this.nextId++
+      const request = { op, ...fields, id, uid: 0, gid: 0, pid: id, resent: false } as unknown as Request
+      const answer = (outcome: Outcome): void => {
+        this.waiting.delete(id)
+        resume(typeof outcome === "string" ? Effect.fail(outcome as Errno) : Effect.succeed(outcome as Answers[Op]))
+      }
+      const waiting: Waiting = { request, answer, fiber: undefined }
+      this.waiting.set(id, waiting)
+      this.pass(waiting)
+      return Effect.sync(() => {
+        this.waiting.delete(id)
+        waiting.fiber?.interruptUnsafe()
+      })
+    })
+  }
+
+  /** What was asked and is not answered, for who wonders why nothing goes on. */
+  get unanswered(): string {
+    return [...this.waiting.values()].map(({ request: { op, node } }) => `${op} ${node}`).join(", ")
+  }
+
+  private pass(waiting: Waiting): void {
+    const { serving } = this
+    if (serving === undefined || !serving.life.alive) return
+    const { files, sync, told } = serving
+    const { request } = waiting
+    waiting.fiber = undefined
+    for (const message of told.splice(0)) sync.heard?.(message)
+    const first = sync[request.op] as ((request: Request, out: Uint8Array) => Outcome | Later) | undefined
+    const answer = first?.(request, out) ?? undefined
+    if (first !== undefined && !isLater(answer)) return waiting.answer(kept(answer))
+    const later = isLater(answer) ? structuredClone(answer.later) : undefined
+    const second = files[request.op] as ((request: Request, later: unknown) => Effect.Effect<Answer, Errno>) | undefined
+    if (second === undefined) return waiting.answer("ENOSYS")
+    const settle = (exit: Exit.Exit<Answer, Errno>): void => {
+      if (!serving.life.alive || this.serving !== serving) return
+      if (Exit.isSuccess(exit)) waiting.answer(kept(exit.value))
+      else {
+        const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+        if (failure === undefined) throw new Error(`${request.op} fell: ${String(exit.cause)}`)
+        waiting.answer(failure.error)
+      }
+    }
+    const work = Effect.flatMap(Effect.exit(second(request, later)), (exit) => Effect.sync(() => settle(exit)))
+    waiting.fiber = serving.fork(work)
+  }
+
+  private serve(serving: Serving): void {
+    this.serving = serving
+    for (const waiting of [...this.waiting.values()]) {
+      this.weather.reach("request resent")
+      waiting.request = { ...waiting.request, resent: true }
+      this.pass(waiting)
+    }
+  }
+
+  /** The port, as one life of a sidecar has it. */
+  port(life: Life): Mount["Service"] {
+    const mount = Effect.fnUntraced(function* (kernel: Kernel, { files, sync }: Mounting) {
+      const run = yield* FiberSet.makeRuntime<never, void, never>()
+      const back: Array<unknown> = []
+      const told: Array<unknown> = []
+      const hear = Effect.sync(() => {
+        for (const message of back.splice(0)) files.heard?.(message)
+      })
+      const tell = (message: unknown): void => {
+        back.push(structuredClone(message))
+        run(hear)
+      }
+      const serving: Serving = {
+        ...{ life, files, told, sync: open(structuredClone(sync.data), { tell }) },
+        fork: (work) => run(work)
+      }
+      kernel.serve(serving)
+      return {
+        tell: (message: unknown) => void told.push(structuredClone(message)),
+        invalidate: () => kernel.weather.reach("kernel told"),
+        invalidated: Effect.void,
+        ended: Effect.never
+      }
+    })
+    return {
+      mount: (mounting) => mount(this, mounting),
+      unmount: () => Effect.void,
+      look: () => Effect.succeed("free")
+    }
+  }
+}

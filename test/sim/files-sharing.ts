@@ -1,0 +1,280 @@
+/** Programs on simulated mounts that share names and locks with others. */
+import { Effect } from "effect"
+import type { LockRange } from "../../runtime/ports/mount.ts"
+import { type App, type Around, bytesOf, isFailed, lookedUp, made, tried } from "./files-apps.ts"
+import { cellBytes, cellOf, numberOf } from "./files-cells.ts"
+import type { MountHost } from "./files-mount.ts"
+
+const root = 1
+const readWrite = 2
+const everything = { start: 0, end: Number.MAX_SAFE_INTEGER }
+
+/** One time that a program held the lock, and the number that it raised, where it was told that it did. */
+export interface Held {
+  readonly by: string
+  readonly from: number
+  readonly to: number
+  readonly raised: number | undefined
+}
+
+/** Raises a number in a file under a lock: no two may ever be told that they raised it to the same. */
+export class Counter implements App {
+  readonly name: string
+  readonly mount: MountHost
+  readonly faults: Array<string> = []
+  readonly held: Array<Held> = []
+  private readonly around: Around
+  private readonly file: string
+  private readonly owner: string
+  private readonly flock: boolean
+  private left: number
+  private ino = 0
+
+  constructor(name: string, mount: MountHost, what: { file: string; owner: string; flock: boolean }, around: Around) {
+    this.name = name
+    this.mount = mount
+    this.file = what.file
+    this.owner = what.owner
+    this.flock = what.flock
+    this.around = around
+    this.left = Math.ceil(around.steps / 3)
+  }
+
+  private lock(type: LockRange["type"]) {
+    const range = { owner: this.owner, flock: this.flock, type, ...everything, holder: 1 }
+    return this.mount.kernel.ask("setlk", { node: this.ino, ...range, wait: type !== "unlock" })
+  }
+
+  /** Under the lock: gives the new number when it is certain that it is kept. */
+  private readonly raise = Effect.fnUntraced(function* (this: Counter) {
+    const { kernel } = this.mount
+    const place = { node: this.ino, handle: 3, offset: 0, flags: readWrite }
+    const found = yield* kernel.ask("read", { ...place, size: cellBytes })
+    const next = numberOf(bytesOf(found), 0) + 1
+    yield* Effect.sleep(this.around.prng.below(300))
+    yield* kernel.ask("write", { ...place, data: cellOf(next), delayed: false, clearSetId: false })
+    yield* kernel.ask("fsync", { node: this.ino, handle: 3, dataOnly: false })
+    return next
+  })
+
+  private readonly turn = Effect.fnUntraced(function* (this: Counter) {
+    if (this.ino === 0) this.ino = yield* made(this.mount.kernel, this.file)
+    // Some give up waiting, as a process does that has a signal.
+    const patience = this.around.prng.chance(0.3) ? this.around.prng.below(2_000) : 200_000
+    const locked = yield* tried(Effect.timeoutOption(this.lock("write"), patience))
+    if (isFailed(locked) || locked._tag === "None") return this.around.reach("lock not had")
+    const from = this.around.now()
+    const raised = yield* tried(this.raise())
+    const to = this.around.now()
+    this.held.push({ by: this.name, from, to, raised: isFailed(raised) ? undefined : raised })
+    if (isFailed(raised)) this.around.reach(`raise ${raised.failed}`)
+    const unlocked = yield* tried(this.lock("unlock"))
+    if (isFailed(unlocked)) this.around.reach(`unlock ${unlocked.failed}`)
+  })
+
+  readonly work: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    for (; this.left > 0; this.left--) {
+      yield* this.turn()
+      yield* Effect.sleep(this.around.prng.below(500))
+    }
+  })
+
+  fell(): void {}
+
+  readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    if (this.ino !== 0) yield* tried(this.lock("unlock"))
+  })
+
+  readonly check = Effect.fnUntraced(function* (this: Counter, mount: MountHost) {
+    const node = yield* lookedUp(mount.kernel, this.file)
+    if (node === 0) return
+    const bytes = bytesOf(yield* mount.kernel.ask("read", { node, handle: 9, offset: 0, size: cellBytes, flags: 0 }))
+    const last = numberOf(bytes, 0)
+    for (const { raised } of this.held)
+      if (raised !== undefined && raised > last)
+        this.faults.push(`${this.name} raised the number to ${raised}, and ${mount.name} reads ${last}`)
+  })
+}
+
+/** No number was raised to twice; `numbers` are those of all programs that share the file. */
+export const raisedTwice = (counters: ReadonlyArray<Counter>): string | undefined => {
+  const by = new Map<number, Held>()
+  for (const one of counters.flatMap(({ held }) => held).toSorted((a, b) => a.to - b.to)) {
+    if (one.raised === undefined) continue
+    const before = by.get(one.raised)
+    if (before !== undefined)
+      return `${before.by} and ${one.by} both raised the number to ${one.raised}: ${before.from} to ${before.to}, ${one.from} to ${one.to}`
+    by.set(one.raised, one)
+  }
+  return undefined
+}
+
+type Presence = "there" | "not there" | "unknown"
+
+/** Makes and removes names in a directory of its own, and holds files open that it has removed. */
+export class Namer implements App {
+  readonly name: string
+  readonly mount: MountHost
+  readonly faults: Array<string> = []
+  private readonly around: Around
+  private readonly names = new Map<string, Presence>()
+  private left: number
+  private folder = 0
+
+  constructor(name: string, mount: MountHost, around: Around) {
+    this.name = name
+    this.mount = mount
+    this.around = around
+    this.left = around.steps
+  }
+
+  private readonly begin = Effect.fnUntraced(function* (this: Namer) {
+    const { kernel } = this.mount
+    while (this.folder === 0) {
+      yield* tried(kernel.ask("mkdir", { node: root, name: this.name, mode: 0o40755 }))
+      const found = yield* tried(lookedUp(kernel, this.name))
+      if (!isFailed(found)) this.folder = found
+      else yield* Effect.sleep(100)
+    }
+  })
+
+  private standing(name: string): Presence {
+    return this.names.get(name) ?? "not there"
+  }
+
+  /**
+   * Says what was answered against what was known. A request that two sessions got may have been done in the first.
+   */
+  private judge(name: string, wanted: Presence, answer: unknown, session: number): void {
+    const before = this.standing(name)
+    const isCertain = session === this.mount.sessions
+    if (!isFailed(answer)) {
+      this.names.set(name, wanted)
+      if (isCertain && before === wanted) this.faults.push(`${this.name}: ${name} was ${before} and became so again`)
+      return
+    }
+    this.around.reach(`name ${answer.failed}`)
+    const contradicts = wanted === "there" ? "EEXIST" : "ENOENT"
+    if (answer.failed !== contradicts) {
+      // It was refused for another reason, or nobody knows.
+      if (answer.failed !== "ENOSPC") this.names.set(name, "unknown")
+      return
+    }
+    if (isCertain && before !== "unknown" && before !== wanted)
+      this.faults.push(`${this.name}: ${name} is ${before}, and was answered ${answer.failed}`)
+    this.names.set(name, wanted)
+  }
+
+  private readonly make = Effect.fnUntraced(function* (this: Namer, name: string) {
+    const session = this.mount.sessions
+    const before = this.standing(name)
+    this.names.set(name, "unknown")
+    const request = { node: this.folder, name, mode: 0o100644, flags: readWrite | 0o300 }
+    const answer = yield* tried(this.mount.kernel.ask("create", request))
+    this.names.set(name, before)
+    this.judge(name, "there", answer, session)
+    if (isFailed(answer)) return
+    const node = answer.entry.stat?.ino ?? 0
+    const handle = answer.opened.handle ?? 0
+    const data = cellOf(this.around.nextValue())
+    const writing = { node, handle, offset: 0, data, flags: readWrite, delayed: false, clearSetId: false }
+    yield* tried(this.mount.kernel.ask("write", writing))
+    if (this.around.prng.chance(0.5)) yield* this.close(node, handle)
+    else yield* this.orphan(name, node, handle, data)
+  })
+
+  private readonly close = Effect.fnUntraced(function* (this: Namer, node: number, handle: number) {
+    const { kernel } = this.mount
+    yield* tried(kernel.ask("flush", { node, handle, owner: "00000000000000bb" }))
+    const released = { node, handle, flags: readWrite, owner: "00000000000000bb", flock: false }
+    yield* tried(kernel.ask("release", released))
+  })
+
+  /** What has lost its name while it is open can be read until it is closed. */
+  private readonly orphan = Effect.fnUntraced(function* (
+    this: Namer,
+    name: string,
+    node: number,
+    handle: number,
+    data: Uint8Array
+  ) {
+    const { kernel, sessions } = this.mount
+    const startedAt = this.around.now()
+    yield* this.remove(name)
+    yield* Effect.sleep(this.around.prng.below(1_500))
+    const answer = yield* tried(kernel.ask("read", { node, handle, offset: 0, size: cellBytes, flags: readWrite }))
+    const isSame = this.mount.sessions === sessions && !this.around.wasLimited(startedAt)
+    const isThere = !isFailed(answer) && bytesOf(answer).equals(data)
+    const isAway = isFailed(answer) && answer.failed === "EIO"
+    if (isSame && !isThere && !isAway && this.standing(name) === "not there")
+      this.faults.push(`${this.name}: ${name} (${node}) lost its name and its bytes while it was open`)
+    this.around.reach(isThere ? "read without a name" : "not read without a name")
+    yield* this.close(node, handle)
+  })
+
+  private readonly remove = Effect.fnUntraced(function* (this: Namer, name: string) {
+    const session = this.mount.sessions
+    const before = this.standing(name)
+    this.names.set(name, "unknown")
+    const answer = yield* tried(this.mount.kernel.ask("unlink", { node: this.folder, name }))
+    this.names.set(name, before)
+    this.judge(name, "not there", answer, session)
+  })
+
+  private readonly rename = Effect.fnUntraced(function* (this: Namer, name: string, toName: string) {
+    const { sessions } = this.mount
+    const [from, to] = [this.standing(name), this.standing(toName)]
+    if (from !== "there" || name === toName) return
+    this.names.set(name, "unknown")
+    this.names.set(toName, "unknown")
+    const request = { node: this.folder, name, toNode: this.folder, toName, how: "replace" } as const
+    const answer = yield* tried(this.mount.kernel.ask("rename", request))
+    if (!isFailed(answer)) {
+      this.names.set(name, "not there")
+      this.names.set(toName, "there")
+    } else if (answer.failed === "ENOENT" && sessions === this.mount.sessions)
+      this.faults.push(`${this.name}: ${name} was there, and ${toName} ${to}; renamed it was answered ENOENT`)
+  })
+
+  private readonly look = Effect.fnUntraced(function* (this: Namer, name: string) {
+    const found = yield* tried(this.mount.kernel.ask("lookup", { node: this.folder, name }))
+    if (isFailed(found) && found.failed !== "ENOENT") return
+    const isThere = !isFailed(found) && found.stat !== undefined
+    const standing = this.standing(name)
+    if (standing !== "unknown" && isThere !== (standing === "there"))
+      this.faults.push(`${this.name} at ${this.around.now()}: ${name} is ${standing}, and is looked up otherwise`)
+  })
+
+  readonly work: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    yield* this.begin()
+    const { prng } = this.around
+    for (; this.left > 0; this.left--) {
+      const name = `n${prng.below(4)}`
+      const dice = prng.next()
+      if (dice < 0.4) yield* this.make(name)
+      else if (dice < 0.6) yield* this.remove(name)
+      else if (dice < 0.8) yield* this.rename(name, `n${prng.below(4)}`)
+      else yield* this.look(name)
+      yield* Effect.sleep(prng.chance(0.4) ? 0 : prng.below(700))
+    }
+  })
+
+  fell(): void {}
+
+  readonly settle: Effect.Effect<void> = Effect.void
+
+  readonly check = Effect.fnUntraced(function* (this: Namer, mount: MountHost) {
+    if (this.folder === 0) return
+    const listed = yield* mount.kernel.ask("readdir", {
+      node: this.folder,
+      handle: 9,
+      offset: 0,
+      size: 65_536,
+      plus: true
+    })
+    const found = new Set(Array.from(listed, ({ name }) => name))
+    for (const [name, standing] of this.names)
+      if (standing !== "unknown" && found.has(name) !== (standing === "there"))
+        this.faults.push(`${this.name}: ${name} is ${standing}, and ${mount.name} lists it otherwise`)
+  })
+}
