@@ -30,7 +30,7 @@ export interface UploadHost {
   readonly now: () => number
   /** Runs it as long as the mount lives. */
   readonly fork: (work: Effect.Effect<void>) => void
-  /** Stored blocks may be kept for readers. Gives true when it keeps the very `bytes`, which only `given` ones may be. */
+  /** Stored blocks may be kept for readers. True when it keeps the very `bytes`, which only `given` ones may be. */
   readonly keep: (block: Block, bytes: Uint8Array, given: boolean) => boolean
   readonly stored: (slice: Slice) => void
   /** It does not work out, and is tried again. With `refused` the store or the workspace said that it will not. */

@@ -35,7 +35,7 @@ export interface Bytes {
 /** Where what is accepted and not stored yet survives the process that accepted it. */
 export const stageOf = (cache: string): string => join(cache, "stage")
 
-/** The store is a directory on the disk of the cache: what is kept of it there would be a second copy beside the first. */
+/** The store is a directory on the disk of the cache: what is kept of it there would be a second copy of the same. */
 const isBeside = (store: string, cache: string): boolean => {
   if (!store.startsWith("/")) return false
   const [one, other] = [store, cache].map((path) => statSync(path, { throwIfNoEntry: false })?.dev)
