@@ -5,10 +5,11 @@ import { Context, Effect, Layer } from "effect"
 import { layer as jetstreamJournal } from "../../adapters/jetstream/journal.ts"
 import { layer as jetstreamRegistry } from "../../adapters/jetstream/registry.ts"
 import { layer as natsBus } from "../../adapters/nats/bus.ts"
-import { type Creds, parseCreds } from "../../adapters/nats/credentials.ts"
+import { type Creds, parseCreds, readUserJwt } from "../../adapters/nats/credentials.ts"
 import { Bus } from "../ports/bus.ts"
 import { Journal } from "../ports/journal.ts"
 import { Registry } from "../ports/registry.ts"
+import { belongs, type Memory } from "./belonging.ts"
 import { type DataDir, writeShards } from "./datadir.ts"
 import { CannotStart } from "./fault.ts"
 import { readText } from "./files.ts"
@@ -27,6 +28,7 @@ const credentials = (options: UpOptions): Effect.Effect<Creds, CannotStart> =>
   })
 
 const installation = "installation"
+const storeRecord = "store"
 
 /**
  * The number of shards is the installation's: the first node writes it down, and every other one takes it from there.
@@ -51,6 +53,29 @@ const agreeOnShards = Effect.fnUntraced(function* (registry: Registry["Service"]
     next: "choose a new directory with --data, without --shards: a node takes the number from its cluster"
   })
 })
+
+/** The account that signed a node's credentials is the same for all nodes of an installation. */
+const installationOf = (creds: Creds): Effect.Effect<string, CannotStart> => {
+  const claims = readUserJwt(creds.jwt)
+  if (claims !== undefined) return Effect.succeed(claims.nats.issuer_account ?? claims.iss)
+  return Effect.fail(new CannotStart({ why: "the credentials of the node hold a JWT that is damaged" }))
+}
+
+/** Remembers for all nodes together. */
+const storeMemory = (registry: Registry["Service"], place: string): Memory => {
+  const unusable = Effect.mapError(inWords("the registry of the cluster cannot be used"))
+  return {
+    hasStore: registry.all.pipe(
+      Effect.map((records) => records.some(({ key }) => key === storeRecord)),
+      unusable
+    ),
+    keep: registry.write(storeRecord, JSON.stringify({ place }), 0).pipe(
+      Effect.asVoid,
+      Effect.catchTag("RegistryConflict", () => Effect.void),
+      unusable
+    )
+  }
+}
 
 /** Addresses may hold a name and a password; they are not for logs. */
 const shownUrl = (url: string): string => url.replaceAll(/\/\/[^/@,]*@/g, "//")
@@ -89,6 +114,7 @@ export const clusterGround = Effect.fnUntraced(function* (options: UpOptions, da
     Effect.mapError(unreachable)
   )
   const shards = yield* agreeOnShards(registry, options, data)
+  yield* belongs(kept.objects, yield* installationOf(creds), storeMemory(registry, kept.objects.place))
   if (journal.durability === "replicated" || journal.durability === "process")
     yield* Effect.logWarning(
       "it is not known that the NATS servers flush before they acknowledge (sync_interval: always): a power cut may cost" +

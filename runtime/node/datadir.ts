@@ -23,7 +23,7 @@ export interface DataDir {
 }
 
 /** What an interrupted first start may have left. */
-const ours = new Set([...secretNames, "lock", "pid", "shards", "version"])
+const ours = new Set([...secretNames, "lock", "pid", "shards", "store", "version"])
 const isOurs = (name: string): boolean => ours.has(name.replace(/\.new$|-journal$/, ""))
 
 const refuse = (why: string, next?: string): never => {
@@ -64,6 +64,13 @@ const readShards = (path: string): number => {
 }
 
 export const writeShards = (path: string, shards: number): void => writeWhole(join(path, "shards"), `${shards}\n`)
+
+/** There once this installation has written its name into its object store. */
+const storeFile = (path: string): string => join(path, "store")
+
+export const hasStore = (path: string): boolean => readText(storeFile(path)) !== undefined
+
+export const keepStore = (path: string, place: string): void => writeWhole(storeFile(path), `${place}\n`)
 
 const fill = (path: string, shards: number): void => {
   if (readText(join(path, "shards")) === undefined) writeShards(path, shards)

@@ -14,6 +14,8 @@ import type { Registry } from "../ports/registry.ts"
 import { Snapshots } from "../ports/snapshots.ts"
 import { probe } from "../probe.ts"
 import { layer as snapshotsOver } from "../snapshots.ts"
+import { belongs } from "./belonging.ts"
+import { type DataDir, hasStore, keepStore } from "./datadir.ts"
 import { CannotStart } from "./fault.ts"
 import { listenAt } from "./listen.ts"
 import { addressText, type UpOptions } from "./options.ts"
@@ -110,8 +112,12 @@ const brokerGauges = (made: Broker) => (): ReadonlyArray<Gauge> => {
 }
 
 /** A broker, a journal and a store of this node's own. */
-export const ownGround = Effect.fnUntraced(function* (options: UpOptions, shards: number, authority: Authority) {
+export const ownGround = Effect.fnUntraced(function* (options: UpOptions, data: DataDir, authority: Authority) {
   const kept = yield* stores(options.objects ?? join(options.data, "objects"))
+  yield* belongs(kept.objects, data.secrets.account.publicKey, {
+    hasStore: Effect.sync(() => hasStore(data.path)),
+    keep: Effect.sync(() => keepStore(data.path, kept.objects.place))
+  })
   const file = join(options.data, "journal.sqlite")
   const context = yield* Layer.build(sqliteJournal({ file, durability: options.durability ?? "sync" })).pipe(
     Effect.mapError(inWords(`the journal ${file} cannot be opened`))
@@ -122,7 +128,7 @@ export const ownGround = Effect.fnUntraced(function* (options: UpOptions, shards
   )
   const ground: Ground = {
     mode: "standalone",
-    shards,
+    shards: data.shards,
     bus: made.bus,
     busUrl: `nats://${addressText({ host: reachedAt(made.host), port: made.port })}`,
     journal: Context.get(context, Journal),

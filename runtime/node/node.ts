@@ -56,7 +56,7 @@ const groundOf = (
   doorkeeper: Doorkeeper
 ): Effect.Effect<Ground, CannotStart, Scope.Scope> =>
   options.natsUrl === undefined
-    ? ownGround(options, data.shards, { issuers: [data.secrets.account.publicKey], token: doorkeeper.admit })
+    ? ownGround(options, data, { issuers: [data.secrets.account.publicKey], token: doorkeeper.admit })
     : Effect.flatMap(
         Effect.promise(() => import("./cluster.ts")),
         ({ clusterGround }) => clusterGround(options, data, options.natsUrl as string)

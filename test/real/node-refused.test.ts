@@ -44,6 +44,19 @@ describe("a data directory", () => {
     expect(existsSync(join(strange, "operator.seed"))).toBe(false)
   })
 
+  it("is refused with a store that is not its own, empty or another's", async () => {
+    const [one, two] = [freshPath(), freshPath()]
+    const ports = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
+    await stop(await up(one, ...ports))
+    const empty = await run("up", "--data", one, ...ports, "--objects", `file://${freshPath()}`)
+    expect(empty).toMatchObject({ code: 1, stdout: "" })
+    expect(empty.stderr).toContain("is not the one that this installation began with: it has no system/installation")
+    const others = await run("up", "--data", two, ...ports, "--objects", `file://${join(one, "objects")}`)
+    expect(others).toMatchObject({ code: 1, stdout: "" })
+    expect(others.stderr).toMatch(/belongs to another installation, A[A-Z2-7]{55}; this one is A[A-Z2-7]{55}\n/)
+    await stop(await up(one, ...ports))
+  })
+
   it("goes on from a first start that was cut short", async () => {
     const data = freshPath()
     mkdirSync(data)
