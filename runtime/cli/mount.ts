@@ -2,46 +2,43 @@
 import { resolve } from "node:path"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { readGlobals } from "./globals.ts"
+import type { Wanted } from "../node/mounting.ts"
+import { type Globals, readGlobals } from "./globals.ts"
 import { asJson, write } from "./print.ts"
 import { usage } from "./problem.ts"
 
 const mib = 1024 * 1024
+/** More than this of anything is a slip of the finger. */
+const mibMax = 64 * mib
+const uploadsMost = 1024
+const secondsMost = 86_400
 
 const directory = Argument.String("DIRECTORY").pipe(Argument.withDescription("An empty directory of this host"))
 
-const flags = {
+const size = (name: string, description: string) =>
+  Flag.Int(name).pipe(Flag.withDescription(description), Flag.withMetavar("MIB"), Flag.optional)
+const isSet = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+export const flags = {
   workspace: Argument.String("WORKSPACE").pipe(Argument.withDescription("The name of a workspace")),
   directory,
-  foreground: Flag.Boolean("foreground").pipe(
-    Flag.withAlias("f"),
-    Flag.withDescription("Stay, and write the log to the standard error"),
-    Flag.withDefault(false)
-  ),
-  readOnly: Flag.Boolean("read-only").pipe(
-    Flag.withDescription("Nobody changes anything through this mount, and its credential could not"),
-    Flag.withDefault(false)
-  ),
+  foreground: isSet("foreground", "Stay, and write the log to the standard error").pipe(Flag.withAlias("f")),
+  readOnly: isSet("read-only", "Nobody changes anything through this mount, and its credential could not"),
   cache: Flag.String("cache").pipe(
     Flag.withDescription("Where blocks, and what is written and not stored yet, are kept on this host"),
     Flag.withMetavar("DIR"),
     Flag.optional
   ),
-  cacheSize: Flag.Int("cache-size").pipe(
-    Flag.withDescription("MiB of blocks on disk (102400)"),
-    Flag.withMetavar("MIB"),
+  cacheSize: size("cache-size", "MiB of blocks on disk (102400)"),
+  bufferSize: size("buffer-size", "MiB of written bytes in memory that are not stored yet (300)"),
+  memorySize: size("memory-size", "MiB of blocks in memory (256)"),
+  maxUploads: Flag.Int("max-uploads").pipe(
+    Flag.withDescription("Objects that are stored at the same time (20)"),
+    Flag.withMetavar("N"),
     Flag.optional
   ),
-  bufferSize: Flag.Int("buffer-size").pipe(
-    Flag.withDescription("MiB of written bytes in memory that are not stored yet (300)"),
-    Flag.withMetavar("MIB"),
-    Flag.optional
-  ),
-  memorySize: Flag.Int("memory-size").pipe(
-    Flag.withDescription("MiB of blocks in memory (256)"),
-    Flag.withMetavar("MIB"),
-    Flag.optional
-  ),
+  writeback: isSet("writeback", "Close does not wait for the object store: files are stored a moment later"),
   attrCache: Flag.Int("attr-cache").pipe(
     Flag.withDescription("Seconds for which the kernel keeps names and attributes (3600: changes are pushed)"),
     Flag.withMetavar("SECONDS"),
@@ -51,43 +48,50 @@ const flags = {
     Flag.withDescription("Speak the kernel's own protocol, or go through libfuse 2 by the package fuse-native"),
     Flag.withDefault("kernel")
   ),
-  onlyMe: Flag.Boolean("only-me").pipe(
-    Flag.withDescription("Other users of this host may not use the mount"),
-    Flag.withDefault(false)
-  )
+  onlyMe: isSet("only-me", "Other users of this host may not use the mount")
 }
 
-const checkSize = (flag: string, given: Option.Option<number>) =>
-  Option.isSome(given) && (given.value < 1 || given.value > 64 * mib)
-    ? Effect.fail(usage(`--${flag} ${given.value}: so many MiB make no sense`))
-    : Effect.void
+type Given = Command.Command.Config.Infer<typeof flags>
 
-const bytesOf = (given: Option.Option<number>): number | undefined =>
-  Option.isSome(given) ? given.value * mib : undefined
+const within = (flag: string, given: Option.Option<number>, [least, most]: readonly [number, number], what: string) =>
+  Option.isSome(given) && (given.value < least || given.value > most)
+    ? Effect.fail(usage(`--${flag} ${given.value}: ${what} is a number from ${least} to ${most}`))
+    : Effect.succeed(Option.getOrUndefined(given))
+
+const bytes = (flag: string, given: Option.Option<number>) =>
+  Effect.map(within(flag, given, [1, mibMax], "the MiB"), (some) => (some === undefined ? undefined : some * mib))
+
+/** What was asked for, with what is no sense in it refused. */
+export const wantedOf = Effect.fnUntraced(function* (globals: Globals, given: Given) {
+  const cacheS = yield* within("attr-cache", given.attrCache, [0, secondsMost], "the seconds")
+  const wanted: Wanted = {
+    globals,
+    workspace: given.workspace,
+    // Another process serves the mount, and its working directory is not this one's.
+    directory: resolve(given.directory),
+    readOnly: given.readOnly,
+    cache: Option.getOrUndefined(Option.map(given.cache, (path) => resolve(path))),
+    cacheBytes: yield* bytes("cache-size", given.cacheSize),
+    bufferBytes: yield* bytes("buffer-size", given.bufferSize),
+    memoryBytes: yield* bytes("memory-size", given.memorySize),
+    uploadsMax: yield* within("max-uploads", given.maxUploads, [1, uploadsMost], "the uploads"),
+    cacheMs: cacheS === undefined ? undefined : cacheS * 1000,
+    allowOther: !given.onlyMe,
+    fuse: given.fuse,
+    storesLate: given.writeback
+  }
+  if (given.readOnly && given.writeback)
+    return yield* usage("--read-only and --writeback together: nothing is written through a mount that only reads")
+  return wanted
+})
 
 export const mount = Command.make(
   "mount",
   flags,
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
-    yield* checkSize("cache-size", given.cacheSize)
-    yield* checkSize("buffer-size", given.bufferSize)
-    yield* checkSize("memory-size", given.memorySize)
+    const wanted = yield* wantedOf(globals, given)
     const { inBackground, inForeground } = yield* Effect.promise(() => import("../node/mounting.ts"))
-    const wanted = {
-      globals,
-      workspace: given.workspace,
-      // Another process serves the mount, and its working directory is not this one's.
-      directory: resolve(given.directory),
-      readOnly: given.readOnly,
-      cache: Option.getOrUndefined(Option.map(given.cache, (path) => resolve(path))),
-      cacheBytes: bytesOf(given.cacheSize),
-      bufferBytes: bytesOf(given.bufferSize),
-      memoryBytes: bytesOf(given.memorySize),
-      cacheMs: Option.isSome(given.attrCache) ? given.attrCache.value * 1000 : undefined,
-      allowOther: !given.onlyMe,
-      fuse: given.fuse
-    }
     if (given.foreground) return yield* inForeground(wanted)
     const record = yield* inBackground(wanted)
     const text = `${record.name} is mounted on ${record.directory} (process ${record.pid})`
@@ -99,10 +103,7 @@ export const unmount = Command.make(
   "unmount",
   {
     directory: Argument.String("DIRECTORY").pipe(Argument.withDescription("Where it is mounted")),
-    force: Flag.Boolean("force").pipe(
-      Flag.withDescription("Also when it is in use: it is out of sight at once, and what was written is kept"),
-      Flag.withDefault(false)
-    )
+    force: isSet("force", "Also when it is in use: it is out of sight at once, and what was written is kept")
   },
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals

@@ -1,11 +1,11 @@
-/** `artifacts status`: the health of a node. */
+/** `artifacts status`: the health of a node, and the mounts of this host. */
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import type { Health } from "../http/health.ts"
 import { readNotice } from "../node/notice.ts"
 import { dataPath } from "../node/options.ts"
 import { type Found, mounts } from "../node/place.ts"
-import { readGlobals } from "./globals.ts"
+import { type Globals, readGlobals } from "./globals.ts"
 import { asJson, card, table, when, write } from "./print.ts"
 import { Problem, usage } from "./problem.ts"
 import { noNode, startHint } from "./remote.ts"
@@ -45,12 +45,23 @@ const address = Effect.gen(function* () {
   return notice.http
 })
 
+/** A host of mounts need have no node. */
+const mountsAlone = (globals: Globals, here: ReadonlyArray<Found>) =>
+  write(globals.json ? asJson({ mounts: here }) : `no node runs on this host${shownMounts(here)}`)
+
 export const status = Command.make(
   "status",
   {},
   Effect.fnUntraced(function* () {
     const globals = yield* readGlobals
-    const http = yield* address
+    const here = mounts(process.env)
+    const http = yield* address.pipe(
+      Effect.catchIf(
+        ({ code }) => code === "no-node" && here.length > 0,
+        () => Effect.succeed(undefined)
+      )
+    )
+    if (http === undefined) return yield* mountsAlone(globals, here)
     const { bodyOf, fetched } = yield* Effect.promise(() => import("./web.ts"))
     const gone = (problem: Problem) =>
       new Problem({
@@ -63,7 +74,6 @@ export const status = Command.make(
     if (!response.headers.get("content-type")?.startsWith("application/json"))
       return yield* new Problem({ code: "unreachable", message: `${http} answers, and not as a node does` })
     const health = JSON.parse(text) as Health
-    const here = mounts(process.env)
     yield* write(globals.json ? asJson({ ...health, mounts: here }) : `${shown(health, http)}${shownMounts(here)}`)
     if (!health.ready)
       return yield* new Problem({ code: "not-ready", message: `${health.node} does not serve all of its shards` })

@@ -51,12 +51,17 @@ const flushed = (files: Files, ino: number): Effect.Effect<void, Errno> =>
 
 const everything = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
-/** At close, what was written has to be stored and committed, and POSIX locks end with any close of their owner. */
+/**
+ * At close, what was written has to be stored and committed, and POSIX locks end with any close of their owner. Where
+ * it is stored later, what failed before is told at once, and the next one to hold the lock still sees what was written.
+ */
 const flush = Effect.fnUntraced(function* (files: Files, request: Request<"flush">) {
   const { node: ino, owner } = request
+  const locked = holds(files, "posix", ino, owner)
+  if (files.storesLate && !locked && files.data.isDirty(ino)) return undefined
   yield* flushed(files, ino).pipe(
     Effect.ensuring(
-      holds(files, "posix", ino, owner)
+      locked
         ? Effect.ignore(change(files, request, "Unlock", { ino, family: "posix", owner, ...everything }))
         : Effect.void
     )

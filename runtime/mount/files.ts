@@ -21,6 +21,8 @@ export interface Files extends Asking {
   /** How long the kernel may keep what it is told. */
   readonly entryMs: number
   readonly attrMs: number
+  /** Close does not wait until what was written is stored: fsync does, and who unlocks. */
+  readonly storesLate: boolean
   readonly nextHandle: () => number
 }
 

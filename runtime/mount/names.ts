@@ -1,6 +1,7 @@
 /** Changes of names and attributes on behalf of processes. */
 import { Effect } from "effect"
 import { typeOf } from "../../actors/workspace/tree/inodes.ts"
+import { lookup } from "../../actors/workspace/tree/read.ts"
 import type { Attributes, InodeType } from "../../messages/inode.ts"
 import type { AsyncFiles, Entry, Errno, Opened, Request, SetTime } from "../ports/mount.ts"
 import { by, change } from "./asking.ts"
@@ -98,9 +99,20 @@ const remove = Effect.fnUntraced(function* (
   return undefined
 })
 
+/** A file that replaces another is stored before it does: at no time is there a name with nothing in it. */
+const storedFirst = Effect.fnUntraced(function* (files: Files, request: Request<"rename">) {
+  const { node, name, toNode, toName } = request
+  const { tree } = files.view
+  const slotOf = (parent: number, of: string) => lookup(tree, tree.inodes.find(parent), of)
+  const slot = slotOf(node, name)
+  if (slot < 0 || slotOf(toNode, toName) < 0) return
+  yield* ordered(files, tree.inodes.ino[slot] as number, Effect.void)
+})
+
 const rename = Effect.fnUntraced(function* (files: Files, request: Request<"rename">, later: unknown) {
   const { node: parent, name, toNode: toParent, toName, how } = request
   if (how === "whiteout") return yield* Effect.fail("EINVAL" as const)
+  if (files.storesLate) yield* storedFirst(files, request)
   const flag = how === "replace" ? {} : { flag: how }
   const fields = { parent, name, toParent, toName, ...flag, ...isOpen(later), ...by(files, request) }
   yield* change(files, request, "Rename", fields)

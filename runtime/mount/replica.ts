@@ -170,7 +170,8 @@ class Replica {
   }
 
   private readonly fsync = ({ node }: Request<"fsync">): Answered<"fsync"> =>
-    this.opens.toFlush(node) || this.pending.has(node) ? toBeAsked : undefined
+    // Where close waits for nothing, what became of the bytes is known to the other thread alone.
+    this.opens.toFlush(node) || this.pending.has(node) || this.start.storesLate ? toBeAsked : undefined
 
   /** Closing asks nothing of anybody, but for what was written since, a lock, and what lived by being open. */
   private readonly release = (request: Request<"release">): Answered<"release"> => {

@@ -26,6 +26,8 @@ export interface SidecarOptions {
   readonly readOnly: boolean
   readonly writeback: boolean
   readonly allowOther: boolean
+  /** Close does not wait until what was written is stored and committed: it is staged on this host. */
+  readonly storesLate?: boolean
   /** How long the kernel keeps names and attributes; the default is for as long as it likes. */
   readonly entryMs?: number
   readonly attrMs?: number
@@ -73,6 +75,7 @@ const startOf = (view: View, options: SidecarOptions): ReplicaStart => ({
   workspace: view.workspace,
   session: view.session,
   readOnly: options.readOnly,
+  storesLate: options.storesLate === true,
   entryMs: options.entryMs ?? cacheMs,
   attrMs: options.attrMs ?? cacheMs,
   ...view.begin(),
@@ -117,7 +120,8 @@ export const sidecar: <E>(
   })
   const start = startOf(view, options)
   const { entryMs, attrMs } = start
-  const files: Files = { ...asking, data, own, entryMs, attrMs, nextHandle: handles() }
+  const { storesLate } = start
+  const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles() }
   const mounted = yield* mount.mount({
     place: place.directory,
     options: mountOptionsOf(options),

@@ -46,6 +46,8 @@ export interface ReplicaStart {
   readonly workspace: string
   readonly session: string
   readonly readOnly: boolean
+  /** Files are stored after they were closed. */
+  readonly storesLate: boolean
   /** How long the kernel may keep what it is told, while the tail is complete. */
   readonly entryMs: number
   readonly attrMs: number

@@ -31,5 +31,5 @@ export const statsText = ({ view, meters, lagMs, upMs }: Told): string => {
   return `${[...Object.entries(told), ...counted].map(([name, value]) => `artifacts_${name} ${value}`).join("\n")}\n`
 }
 
-export const configText = ({ place, name, readOnly, writeback, resumed, shown }: SidecarOptions): string =>
-  `${JSON.stringify({ name, ...place, readOnly, writeback, resumed, ...shown }, null, 2)}\n`
+export const configText = ({ place, name, readOnly, storesLate = false, resumed, shown }: SidecarOptions): string =>
+  `${JSON.stringify({ name, ...place, readOnly, writeback: storesLate, resumed, ...shown }, null, 2)}\n`

@@ -23,7 +23,9 @@ export const usual = {
   memoryBytes: undefined,
   cacheMs: undefined,
   allowOther: true,
-  fuse: "kernel"
+  fuse: "kernel",
+  storesLate: false,
+  uploadsMax: undefined
 } as const
 
 export interface Wanted {
@@ -38,6 +40,8 @@ export interface Wanted {
   readonly cacheMs: number | undefined
   readonly allowOther: boolean
   readonly fuse: Way
+  readonly storesLate: boolean
+  readonly uploadsMax: number | undefined
 }
 
 /** A mount of a hundred thousand files answers within a second; one of millions takes longer. */
@@ -98,8 +102,8 @@ export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const found = ticket.issued.workspace
   const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
   makeDirectory(cache)
-  const { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther, fuse } = wanted
-  const sizes = { cacheBytes, bufferBytes, memoryBytes, cacheMs, allowOther, fuse }
+  const { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, allowOther, fuse, storesLate } = wanted
+  const sizes = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, allowOther, fuse, storesLate }
   const start: SidecarStart = { ...sizes, ticket, directory, cache, ...begun() }
   const keep = fuse === "native" ? (yield* libfuse).superviseNative : supervise
   const held = yield* keep(start, issue(globals, workspace, readOnly ? "ro" : "rw"))

@@ -28,6 +28,7 @@ export interface SidecarStart extends Sizes {
   readonly writeback: boolean
   readonly allowOther: boolean
   readonly fuse: Way
+  readonly storesLate: boolean
   readonly cacheMs: number | undefined
   readonly resumed: boolean
   /** It was served in this very session before: what was accepted then is on the stage. */
@@ -104,6 +105,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         readOnly: isReadOnly(start),
         writeback: start.writeback,
         allowOther: start.allowOther,
+        storesLate: start.storesLate,
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
         lost: start.lost,
