@@ -14,6 +14,11 @@ const offset = Schema.Natural
 const empty = Schema.Struct({})
 const objectKey = Schema.String.check(Schema.isMaxLength(200))
 
+/** SHA-256 in hexadecimal. */
+const digest = Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/))
+/** How a stream proves what was appended to it. */
+const proof = { proof: Schema.optionalKey(Schema.Literal("sha-256")) }
+
 /** Where a run of appends lies in an object: its index there, and the offsets at which its blocks end. */
 const indexed = { index: Schema.Natural, indexBytes: Schema.Natural }
 const section = { stream, from: offset, to: offset, ...indexed, ends: Schema.Array(offset) }
@@ -23,7 +28,9 @@ export const Payload = Schema.Struct({
   text: Schema.optionalKey(Schema.String),
   base64: Schema.optionalKey(Schema.String),
   /** Its bytes are as they are read later; `count` says how many messages they hold. */
-  object: Schema.optionalKey(Schema.Struct({ key: objectKey, size: Schema.Natural, count: Schema.Natural }))
+  object: Schema.optionalKey(
+    Schema.Struct({ key: objectKey, size: Schema.Natural, count: Schema.Natural, sha256: Schema.optionalKey(digest) })
+  )
 })
 export type Payload = typeof Payload.Type
 
@@ -35,7 +42,9 @@ export const Wire = Schema.Struct({
   /** Of what is read: the object is a segment of several streams, and the bytes begin `skip` behind `from`. */
   segment: Schema.optionalKey(Schema.Struct({ ...indexed, from: offset, skip: Schema.Natural })),
   size: Schema.Natural,
-  count: Schema.Natural
+  count: Schema.Natural,
+  /** Of what is stored as an object, and is appended to a stream with a proof. */
+  sha256: Schema.optionalKey(digest)
 })
 export type Wire = typeof Wire.Type
 
@@ -105,7 +114,9 @@ export const StreamInfo = Schema.Struct({
   producers: Schema.Natural,
   forks: Schema.Natural,
   forkedFrom: Schema.optionalKey(Origin),
-  attributes: Schema.optionalKey(attributes)
+  attributes: Schema.optionalKey(attributes),
+  /** The last digest of its hash chain. */
+  proof: Schema.optionalKey(digest)
 })
 export type StreamInfo = typeof StreamInfo.Type
 
@@ -142,7 +153,8 @@ export const streamPartition = protocol({
         origin: Schema.optionalKey(Origin),
         /** What a fork takes over of the append that begins at its offset, as its source has it. */
         prefix: Schema.optionalKey(Wire),
-        attributes: Schema.optionalKey(attributes)
+        attributes: Schema.optionalKey(attributes),
+        ...proof
       }),
       reply: Schema.Struct({ created: Schema.Boolean, info: StreamInfo })
     },
@@ -203,6 +215,14 @@ export const streamPartition = protocol({
     /** The append that begins at this offset. */
     ReadUnit: { input: Schema.Struct({ stream, from: offset }), reply: Schema.Struct({ wire: Wire }) },
     ShowSnapshot: { input: Schema.Struct({ stream }), reply: Schema.Struct({ snapshot: Snapshot }) },
+    /** The hash chain: its end, and places from which it can be redone. */
+    ShowProof: {
+      input: Schema.Struct({ stream }),
+      reply: Schema.Struct({
+        ...{ createdAt: Millis, tail: offset, digest },
+        anchors: Schema.Array(Schema.Struct({ offset, digest }))
+      })
+    },
     ListStreams: {
       input: Schema.Struct({
         prefix: Schema.String,
@@ -233,6 +253,7 @@ export const streamPartition = protocol({
     BelowFloor: { floor: offset },
     BadSnapshot: { why: Schema.String },
     NoSnapshot: {},
+    NoProof: {},
     OtherPartition: { stream: Schema.String },
     Full: { what: Schema.String, max: Schema.Natural },
     FailedOperation: { index: Schema.Natural, refused: Schema.Unknown },
@@ -247,6 +268,7 @@ export const streamPartition = protocol({
       ...expiry,
       origin: Schema.optionalKey(Origin),
       attributes: Schema.optionalKey(attributes),
+      ...proof,
       by: Caller
     },
     Appended: {

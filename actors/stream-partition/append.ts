@@ -14,8 +14,7 @@ export type Outcome = { readonly events: Array<EventOf<StreamPartition>>; readon
 /** A body in the form in which it is kept. Nothing, when a JSON body is an empty array. */
 export const wireOf = (contentType: string, body: Payload): Wire | undefined | Refused => {
   const { text, base64, object } = body
-  if (object !== undefined)
-    return object.size === 0 ? undefined : { object: object.key, size: object.size, count: object.count }
+  if (object !== undefined) return object.size === 0 ? undefined : storedWire(object)
   if (!isJsonType(contentType)) {
     if (text !== undefined) return text === "" ? undefined : { text, size: Buffer.byteLength(text), count: 1 }
     const size = Buffer.byteLength(base64 ?? "", "base64")
@@ -26,6 +25,8 @@ export const wireOf = (contentType: string, body: Payload): Wire | undefined | R
   if ("why" in run) return { refused: { _tag: "NotJson", why: run.why } }
   return run.count === 0 ? undefined : { text: run.text, size: Buffer.byteLength(run.text), count: run.count }
 }
+
+const storedWire = ({ key, ...stored }: NonNullable<Payload["object"]>): Wire => ({ object: key, ...stored })
 
 const isEmpty = (body: Payload | undefined): boolean =>
   body === undefined || (body.object === undefined && (body.text ?? body.base64 ?? "") === "")

@@ -5,6 +5,7 @@ import { mediaOf } from "../../messages/stream.ts"
 import type { StreamPartition, Wire } from "../../messages/stream-partition.ts"
 import type { Context, Decision } from "../decider.ts"
 import { wireOf } from "./append.ts"
+import { lacksDigest } from "./proof.ts"
 import { endOf, find, isPinned, type State, type Stream } from "./state.ts"
 import { absence, infoOf, isUnit } from "./view.ts"
 
@@ -29,6 +30,7 @@ const difference = (stream: Stream, asked: Of<"CreateStream">): string | undefin
   if (wanted !== undefined && wanted.sub !== origin?.sub) return "sub-offset of the fork"
   if (asked.attributes !== undefined && JSON.stringify(asked.attributes) !== JSON.stringify(stream.attributes))
     return "attributes"
+  if (asked.proof !== undefined && stream.proof === undefined) return "proof"
   return undefined
 }
 
@@ -45,6 +47,7 @@ export const create = (state: State, command: Of<"CreateStream">, { at, caller }
     return { refused: { _tag: "Full", what: "streams of the partition", max: partitionStreamsMax } }
   const wire = command.body === undefined ? undefined : wireOf(command.contentType, command.body)
   if (wire !== undefined && "refused" in wire) return wire
+  if (command.proof !== undefined && [command.prefix, wire].some(lacksDigest)) return { refused: { _tag: "NoProof" } }
   const { _tag, body, prefix, closed, ...made } = command
   const events: Array<Event> = found.expired === undefined ? [] : [removed(found.expired)]
   events.push({ _tag: "StreamCreated", ...made, by: caller as never })

@@ -11,6 +11,7 @@ import { confirm, create, expire, pin, remove, unpin } from "./create.ts"
 import { advance } from "./evolve.ts"
 import { fenceFault, grant, raise } from "./fence.ts"
 import { objection, planObjects } from "./objects.ts"
+import { proofFault } from "./proof.ts"
 import { forget, merge, seal } from "./segments.ts"
 import { find, type State, type Stream } from "./state.ts"
 import { isSubscriptionCommand, lapse, subscribe } from "./subscribe.ts"
@@ -32,7 +33,7 @@ export const decide = (state: State, command: Command | Tick, context: Context):
     case "Append": {
       const found = find(state, command.stream, at)
       if ("absent" in found) return { refused: absence(command.stream, found.absent) }
-      const refused = fenceFault(state, command.fence, at)
+      const refused = fenceFault(state, command.fence, at) ?? proofFault(found.stream, command.body)
       return refused === undefined ? append(state, found.stream, command) : { refused }
     }
     case "AppendAll":
@@ -123,7 +124,7 @@ const appendAll = (state: State, operations: ReadonlyArray<Append>, at: number):
       return { refused: { _tag: "FailedOperation", index, refused: absence(operation.stream, found.absent) } }
     const stream = copies.get(operation.stream) ?? copyOf(found.stream)
     copies.set(operation.stream, stream)
-    const fault = fenceFault(state, operation.fence, at)
+    const fault = fenceFault(state, operation.fence, at) ?? proofFault(stream, operation.body)
     const outcome = fault === undefined ? append(state, stream, operation) : { refused: fault }
     if ("refused" in outcome) return { refused: { _tag: "FailedOperation", index, refused: outcome.refused } }
     for (const event of outcome.events) advance(stream, event, at)

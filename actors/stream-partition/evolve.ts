@@ -5,6 +5,7 @@ import { objectAlarm, setAlarm, subscriberAlarm, takeAlarms } from "./alarms.ts"
 import { evolveRaised } from "./fence.ts"
 import { evolvePlanned, sweepObjects } from "./objects.ts"
 import { note } from "./producers.ts"
+import { beginProof, extendProof, raiseProof } from "./proof.ts"
 import { dropToFloor, evolveMerged, evolveSealed, refer, release, releaseAll } from "./segments.ts"
 import { addData, endOf, type State, type Stream } from "./state.ts"
 import { type Subscriber, tokensMax } from "./subscriber.ts"
@@ -41,6 +42,7 @@ export const evolve = (state: State, event: Event, at: number): State => {
       if (event.from !== stream.tail)
         throw new Error(`${event.stream}: an append at ${event.from}, and the tail is ${stream.tail}`)
       addData(state, stream, event.from, event.wire)
+      extendProof(stream, event.from, event.wire)
       advance(stream, event, at)
       break
     }
@@ -85,7 +87,7 @@ export const evolve = (state: State, event: Event, at: number): State => {
 }
 
 const created = (state: State, event: Of<"StreamCreated">, at: number): void => {
-  const { stream: key, contentType, origin, attributes, ttlS, expiresAt, expiresMs } = event
+  const { stream: key, contentType, origin, attributes, ttlS, expiresAt, expiresMs, proof } = event
   const stream: Stream = {
     ...{ key, contentType, createdAt: at, ttlS, expiresAt, expiresMs, origin, attributes },
     ...{
@@ -96,7 +98,8 @@ const created = (state: State, event: Of<"StreamCreated">, at: number): void => 
       touchedAt: at,
       writtenAt: at
     },
-    ...{ seq: undefined, producers: undefined, data: undefined, pins: undefined, hidden: false, snapshot: undefined }
+    ...{ seq: undefined, producers: undefined, data: undefined, pins: undefined, hidden: false, snapshot: undefined },
+    proof: proof === undefined ? undefined : beginProof(key, at, origin?.offset ?? 0)
   }
   state.streams.set(key, stream)
   setAlarm(state, endOf(stream), key)
@@ -140,6 +143,7 @@ const evolveStream = (state: State, stream: Stream, event: StreamEvent, at: numb
       refer(state, event.snapshot.object)
       break
     case "FloorRaised":
+      raiseProof(stream, event.floor)
       stream.floor = event.floor
       dropToFloor(state, stream, at)
       break

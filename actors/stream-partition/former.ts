@@ -52,5 +52,6 @@ const loadStream = (saved: SavedStream, take: (size: number) => Buffer): Stream 
   producers: saved.producers === undefined ? undefined : new Map(saved.producers),
   data: saved.data === undefined ? undefined : Data.load(saved.data, take),
   pins: saved.pins === undefined ? undefined : new Map(saved.pins),
-  snapshot: saved.snapshot
+  snapshot: saved.snapshot,
+  proof: undefined
 })

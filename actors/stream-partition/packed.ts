@@ -21,11 +21,13 @@ interface Rest extends Partial<Pick<Stream, "ttlS" | "expiresAt" | "expiresMs" |
   readonly pins?: ReadonlyArray<readonly [string, number]>
   readonly attributes?: Stream["attributes"]
   readonly snapshot?: Stream["snapshot"]
+  readonly proof?: Stream["proof"]
   readonly data?: SavedData
 }
 
 const restOf = ({ ttlS, expiresAt, expiresMs, origin, closedBy, seq, ...stream }: Stream): Rest => ({
   ...{ ttlS, expiresAt, expiresMs, origin, closedBy, seq, attributes: stream.attributes, snapshot: stream.snapshot },
+  ...(stream.proof !== undefined && { proof: stream.proof }),
   ...(stream.producers !== undefined && { producers: [...stream.producers] }),
   ...(stream.pins !== undefined && { pins: [...stream.pins] }),
   ...(stream.data !== undefined && { data: stream.data.save() })
@@ -102,7 +104,8 @@ export const unpackAt = (bytes: Buffer, start: number): Stream => {
     pins: rest.pins === undefined ? undefined : new Map(rest.pins),
     hidden: (flags & isHidden) !== 0,
     attributes: rest.attributes,
-    snapshot: rest.snapshot
+    snapshot: rest.snapshot,
+    proof: rest.proof
   }
 }
 

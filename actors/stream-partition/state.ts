@@ -4,6 +4,7 @@ import type { Origin, Producer, StreamInfo, Wire } from "../../messages/stream-p
 import type { Alarm } from "./alarms.ts"
 import type { Raised } from "./fence.ts"
 import { Data } from "./payload.ts"
+import type { Proof } from "./proof.ts"
 import { refer } from "./segments.ts"
 import type { Subscriber } from "./subscriber.ts"
 import { Table } from "./table.ts"
@@ -50,6 +51,7 @@ export interface Stream {
   hidden: boolean
   attributes: StreamInfo["attributes"] | undefined
   snapshot: Snapshot | undefined
+  proof: Proof | undefined
 }
 
 export interface State {

@@ -4,6 +4,7 @@ import type { QueryOf, RefusalOf } from "../../messages/protocol.ts"
 import { isJsonType } from "../../messages/stream.ts"
 import type { StreamInfo, StreamPartition, Wire } from "../../messages/stream-partition.ts"
 import type { StoredPart } from "./payload.ts"
+import { tellProof } from "./proof.ts"
 import { find, glance, type State, type Stream } from "./state.ts"
 import { told } from "./subscriber.ts"
 import { usageOf } from "./usage.ts"
@@ -32,7 +33,8 @@ export const infoOf = (stream: Stream): StreamInfo => ({
   ...(stream.snapshot !== undefined && { snapshot: stream.snapshot.offset }),
   ...(stream.data !== undefined && stream.data.sealedTo > 0 && { sealed: stream.data.sealedTo }),
   ...(stream.origin !== undefined && { forkedFrom: stream.origin }),
-  ...(stream.attributes !== undefined && { attributes: stream.attributes })
+  ...(stream.attributes !== undefined && { attributes: stream.attributes }),
+  ...(stream.proof !== undefined && { proof: stream.proof.digest })
 })
 
 export const absence = (key: string, absent: "missing" | "gone"): Refusal =>
@@ -52,6 +54,7 @@ export const answer = (state: State, query: QueryOf<StreamPartition>, { at }: { 
   const found = kept === undefined ? find(state, query.stream, at) : { stream: kept }
   if ("absent" in found) return { refused: absence(query.stream, found.absent) }
   const { stream } = found
+  if (query._tag === "ShowProof") return tellProof(stream)
   if (query._tag === "ShowStream") return { reply: { info: infoOf(stream) } }
   if (query._tag === "ReadStream") return read(stream, query)
   const { snapshot } = stream

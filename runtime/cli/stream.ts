@@ -4,8 +4,9 @@ import { Argument, Command, Flag } from "effect/cli"
 import { keyOfPath, pathOfKey } from "../../messages/stream.ts"
 import { asJson, card, table, when, write } from "./print.ts"
 import { usage } from "./problem.ts"
-import { bytesOf, call, pathOf, reached } from "./streamcall.ts"
-import { append as appendTo, read as readFrom, typeOf } from "./streamio.ts"
+import { bytesOf, call, pathOf, type Reached, reached } from "./streamcall.ts"
+import { append as appendTo, read as readFrom, remark, show, typeOf } from "./streamio.ts"
+import { verify } from "./streamproof.ts"
 
 const name = Argument.String("STREAM").pipe(Argument.withDescription("bucket/name, or a name in the default bucket"))
 
@@ -36,11 +37,20 @@ const sayMade = (made: Made, json: boolean) =>
 
 const create = Command.make(
   "create",
-  { name, type, ttl, expiresAt },
-  Effect.fnUntraced(function* ({ name: stream, type: contentType, ttl: seconds, expiresAt: end }) {
+  {
+    ...{ name, type, ttl, expiresAt },
+    proof: Flag.Boolean("proof").pipe(
+      Flag.withDescription("Chain what is appended by digests, so that what is read can be verified"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function* ({ name: stream, type: contentType, ttl: seconds, expiresAt: end, proof }) {
     const to = yield* reached
     const path = yield* pathOf(stream)
-    const headers = given({ "content-type": contentType, "stream-ttl": seconds, "stream-expires-at": end })
+    const headers = {
+      ...given({ "content-type": contentType, "stream-ttl": seconds, "stream-expires-at": end }),
+      ...(proof && { "stream-proof": "sha-256" })
+    }
     const response = yield* call(to, path, { method: "PUT", headers })
     const offset = response.headers.get("stream-next-offset") ?? ""
     yield* sayMade({ stream, status: response.status, offset }, to.json)
@@ -84,12 +94,30 @@ const offset = (usual: string) =>
 
 const read = Command.make(
   "read",
-  { name, offset: offset("-1") },
-  Effect.fnUntraced(function* ({ name: stream, offset: from }) {
+  {
+    name,
+    offset: offset("-1"),
+    verify: Flag.Boolean("verify").pipe(
+      Flag.withDescription("Redo the stream's hash chain over what is read, and fail when it is another"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function* ({ name: stream, offset: from, verify: isVerified }) {
     const to = yield* reached
+    if (isVerified) return yield* readVerified(to, stream, from)
     yield* readFrom(to, { path: yield* pathOf(stream), offset: encodeURIComponent(from), follow: false })
   })
 ).pipe(Command.withDescription("Write what a stream holds to the standard output; JSON, a message a line"))
+
+const readVerified = Effect.fnUntraced(function* (to: Reached, stream: string, from: string) {
+  if (from !== "-1") return yield* usage("--verify reads from the start: leave --offset away")
+  const told = yield* verify(to, stream, yield* pathOf(stream), show)
+  const { appends, bytes, digest, offset: end } = told
+  // What was read is on the standard output.
+  yield* remark(
+    to.json ? asJson({ stream, ...told }) : `verified: ${appends} appends, ${bytes} bytes, sha-256 ${digest} at ${end}`
+  )
+})
 
 const tail = Command.make(
   "tail",

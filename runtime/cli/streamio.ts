@@ -14,8 +14,14 @@ const put = (bytes: Uint8Array | string): Effect.Effect<void> =>
     process.stdout.write(bytes, () => resume(Effect.void))
   })
 
+/** For a person, or a machine, beside the data on the standard output. */
+export const remark = (text: string): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    process.stderr.write(`${text}\n`, () => resume(Effect.void))
+  })
+
 /** One message a line, for a JSON stream; the bytes as they are, for any other. */
-const show = (bytes: Uint8Array, isJson: boolean): Effect.Effect<void> => {
+export const show = (bytes: Uint8Array, isJson: boolean): Effect.Effect<void> => {
   if (!isJson) return put(bytes)
   const messages = JSON.parse(Buffer.from(bytes).toString()) as ReadonlyArray<unknown>
   return put(messages.map((message) => `${JSON.stringify(message)}\n`).join(""))

@@ -18,6 +18,8 @@ export interface Sheet {
   readonly from: number
   readonly next: number
   readonly parts: ReadonlyArray<Part>
+  /** The digest of all up to the tail, of a stream with a proof. */
+  readonly proof: string | undefined
   /** Undefined when another node serves it: then it is committed already. */
   readonly here: Here | undefined
   /** News of the stream come to this node. */
@@ -54,7 +56,8 @@ const attempt = (partitions: Partitions, key: string, range: Range, tried: Attem
   if (isPage(reading)) {
     const { stream, from, next, parts, tail, closed, here } = reading
     const { contentType, createdAt, ttlS, expiresAt, touchedAt } = stream
-    const rest = { touchedAt, tail, closed, from, next, parts, here, isHeard: true }
+    const proof = stream.proof?.digest
+    const rest = { touchedAt, tail, closed, from, next, parts, proof, here, isHeard: true }
     return done({ key, contentType, createdAt, ttlS, expiresAt, ...rest })
   }
   if (!("away" in reading)) return done(reading)
@@ -126,7 +129,15 @@ const fromOwner = (partitions: Partitions, key: string, range: Range, done: (ope
   }
   ask(key, undefined, ({ info, from, next, wires }) => {
     const { contentType, createdAt, ttlS, expiresAt, tail, closed } = info
-    const rest = { touchedAt: 0, tail, closed, from: Math.min(from, tail), next, parts: wires.map(partOf) }
+    const rest = {
+      touchedAt: 0,
+      tail,
+      closed,
+      from: Math.min(from, tail),
+      next,
+      parts: wires.map(partOf),
+      proof: info.proof
+    }
     done({ key, contentType, createdAt, ttlS, expiresAt, ...rest, here: undefined, isHeard: false })
   })
 }

@@ -1,4 +1,5 @@
 /** Payloads that are not in memory: large ones are objects before they are committed, old ones lie in segments. */
+import { createHash } from "node:crypto"
 import { Effect } from "effect"
 import { runOf } from "../../actors/stream-partition/json.ts"
 import type { Part } from "../../actors/stream-partition/payload.ts"
@@ -22,14 +23,15 @@ export class Store {
   }
 
   /** The payload to commit; a JSON body that is none is handed on as it is, to be refused in its turn. */
-  put(key: string, contentType: string, body: Buffer): Effect.Effect<Payload, StoreFailed> {
+  put(key: string, contentType: string, body: Buffer, isProven = false): Effect.Effect<Payload, StoreFailed> {
     const made = isJsonType(contentType) ? jsonOf(body) : { bytes: body, count: 1 }
     if (made === undefined) return Effect.succeed({ text: "{" })
     if (made.count === 0) return Effect.succeed({ text: "[]" })
     const { bytes, count } = made
     return Effect.map(this.objects.put(key, bytes), () => {
       this.keep(key, bytes)
-      return { object: { key, size: bytes.length, count } }
+      const sha256 = isProven ? { sha256: createHash("sha256").update(bytes).digest("hex") } : {}
+      return { object: { key, size: bytes.length, count, ...sha256 } }
     })
   }
 

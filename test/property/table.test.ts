@@ -12,7 +12,8 @@ const made = (key: string, seed: number): Stream => ({
   ...{ origin: undefined, tail: 0, floor: 0, closed: seed % 7 === 0, closedBy: undefined, touchedAt: seed },
   ...{ writtenAt: seed + 1, seq: seed % 4 === 0 ? `s${seed}` : undefined, producers: undefined, data: undefined },
   ...{ pins: seed % 6 === 0 ? new Map([["p", seed]]) : undefined, hidden: seed % 11 === 0 },
-  ...{ attributes: undefined, snapshot: undefined }
+  ...{ attributes: undefined, snapshot: undefined },
+  proof: seed % 9 === 0 ? { digest: `d${seed}`, anchors: [], every: seed } : undefined
 })
 
 /** What both have to change alike. */

@@ -18,8 +18,11 @@ export const prepared = (
 ): void => {
   if (body.length <= streamInlineBytesMax) return use(payloadOf(body))
   const partition = partitions.of(key)
+  const known = partitions.known(partition)
+  const isAsked = exchange.request.headers["stream-proof"] !== undefined
+  const isProven = isAsked || known === undefined || known.streams.look(key)?.proof !== undefined
   run(
-    announced(partitions, partition, (object) => store.put(object, contentType, body)).pipe(
+    announced(partitions, partition, (object) => store.put(object, contentType, body, isProven)).pipe(
       Effect.map(use),
       Effect.catch((error) =>
         Effect.sync(() => refuse(exchange, 503, `the body cannot be stored now: ${error.why}`, { "retry-after": "1" }))

@@ -4,6 +4,7 @@ import { streamAttributesBytesMax } from "../../../messages/limits.ts"
 import { offsetText, operatorOrg, ownKey } from "../../../messages/stream.ts"
 import type { StreamInfo } from "../../../messages/stream-partition.ts"
 import { bootstrap, getSnapshot, putSnapshot, retain } from "./history.ts"
+import { showProof } from "./proof.ts"
 import { bucketOf } from "./quota.ts"
 import { appendBatch, transact } from "./records.ts"
 import { refuse, refuseOutcome, reply, sayJson } from "./reply.ts"
@@ -78,6 +79,7 @@ const facets: Readonly<Record<string, Readonly<Record<string, Facet>>>> = {
   attrs: { GET: attributes, HEAD: attributes, PUT: setAttributes },
   "append-batch": { POST: appendBatch },
   bootstrap: { GET: bootstrap, HEAD: bootstrap },
+  proof: { GET: showProof, HEAD: showProof },
   inspect: { GET: inspect, HEAD: inspect },
   snapshot: { GET: getSnapshot, HEAD: getSnapshot },
   $transaction: { POST: transact }

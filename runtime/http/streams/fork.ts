@@ -1,4 +1,5 @@
 /** Forks over HTTP: the source is pinned, the fork is made, and a pin that came to nothing is taken off again. */
+import { hash } from "node:crypto"
 import { Effect } from "effect"
 import { firstOf } from "../../../actors/stream-partition/json.ts"
 import { streamInlineBytesMax } from "../../../messages/limits.ts"
@@ -7,6 +8,7 @@ import type { Origin, Payload, StreamInfo, Wire } from "../../../messages/stream
 import { announced } from "../../streams/announced.ts"
 import type { Command, Outcome } from "../../streams/partitions.ts"
 import { answerCreated, prepared } from "./body.ts"
+import { proofAsked } from "./proof.ts"
 import { refuse, refuseOutcome } from "./reply.ts"
 import { type Expiry, header, isClosing, keyOfUrlPath, typeToCreate, wholeNumber } from "./request.ts"
 import type { Asked, Surface } from "./surface.ts"
@@ -100,6 +102,7 @@ const making = Effect.fnUntraced(function* (surface: Surface, asked: Asked, give
     ...{ _tag: "CreateStream", stream: asked.key, contentType, origin },
     ...expiryOf(given.expiry, info),
     ...(isClosing(asked.exchange.request) && { closed: true }),
+    ...proofAsked(asked.exchange.request),
     ...(prefix !== undefined && { prefix }),
     ...(body !== undefined && { body })
   }
@@ -170,5 +173,7 @@ const cut = Effect.fnUntraced(function* (
     return typeof part === "string" ? { text: part, size, count } : { base64: part.toString("base64"), size, count }
   const write = (object: string) => Effect.as(store.putRaw(object, Buffer.from(part)), object)
   const stored = yield* announced(partitions, partitions.of(key), write).pipe(Effect.option)
-  return stored._tag === "None" ? "the object store is away" : { object: stored.value, size, count }
+  return stored._tag === "None"
+    ? "the object store is away"
+    : { object: stored.value, size, count, sha256: hash("sha256", part) }
 })

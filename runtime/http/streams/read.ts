@@ -3,6 +3,7 @@ import { offsetText, parseOffset } from "../../../messages/stream.ts"
 import type { StreamInfo } from "../../../messages/stream-partition.ts"
 import { isSheet, open } from "../../streams/open.ts"
 import { longPoll } from "./longpoll.ts"
+import { proofHeader } from "./proof.ts"
 import { head, refuse, refuseOutcome } from "./reply.ts"
 import { header } from "./request.ts"
 import { type Place, refuseOpened, sendSheet, touch, whenCommitted } from "./sheet.ts"
@@ -72,6 +73,7 @@ export const show: Handler = (surface, { exchange, key, caller }) => {
       ...(info.ttlS !== undefined && { "stream-ttl": String(info.ttlS) }),
       ...(info.expiresAt !== undefined && { "stream-expires-at": info.expiresAt }),
       ...(info.closed && { "stream-closed": "true" }),
+      ...proofHeader(info.proof),
       ...(info.floor > 0 && { "stream-retained-offset": offsetText(info.floor) })
     })
     exchange.response.end()

@@ -15,7 +15,8 @@ const requestHeaders = [
     "Stream-Min-Offset",
     "Stream-Attrs",
     "Stream-Snapshot-Match",
-    "Stream-Fence"
+    "Stream-Fence",
+    "Stream-Proof"
   ]
 ].join(", ")
 
@@ -125,6 +126,7 @@ const wording: Wording = {
     headers: { "retry-after": "1" }
   }),
   NotAllowed: ({ why }) => ({ status: 403, text: why }),
+  NoProof: () => ({ status: 409, text: "the stream has no proof, or what was sent lacks its digest" }),
   NoSnapshot: () => ({ status: 404, text: "the stream has no snapshot" }),
   Fenced: ({ generation }) => ({
     status: 403,

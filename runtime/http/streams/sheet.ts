@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { isJsonType, offsetText, ownKey } from "../../../messages/stream.ts"
 import type { Opened, Sheet } from "../../streams/open.ts"
 import { isInMemory } from "../../streams/store.ts"
+import { proofHeader } from "./proof.ts"
 import { head, refuse, refuseOutcome, reply } from "./reply.ts"
 import { header } from "./request.ts"
 import type { Asked, Surface } from "./surface.ts"
@@ -62,6 +63,7 @@ export const headersOf = (surface: Surface, sheet: Sheet): OutgoingHttpHeaders =
   if (isAtEnd(sheet)) {
     headers["stream-up-to-date"] = "true"
     if (sheet.closed) headers["stream-closed"] = "true"
+    if (sheet.proof !== undefined) Object.assign(headers, proofHeader(sheet.proof))
   }
   return headers
 }

@@ -7,6 +7,7 @@ import type { Command, Outcome } from "../../streams/partitions.ts"
 import { answerCreated, prepared } from "./body.ts"
 import { fenceOf } from "./fence.ts"
 import { fork } from "./fork.ts"
+import { proofAsked, proofUnknown } from "./proof.ts"
 import { admitted, creating } from "./quota.ts"
 import { head, refuse, refuseOutcome, reply } from "./reply.ts"
 import { BadRequest, expiryOf, header, ifMatchOf, isClosing, producerOf, readAll, typeToCreate } from "./request.ts"
@@ -17,6 +18,8 @@ export const create: Handler = (surface, asked) => {
   const { request } = exchange
   const expiry = expiryOf(request)
   if (expiry instanceof BadRequest) return refuse(exchange, expiry.status, expiry.why)
+  const unknown = proofUnknown(request)
+  if (unknown !== undefined) return refuse(exchange, 400, unknown)
   readAll(request, (body) => {
     if (body instanceof BadRequest) return refuse(exchange, body.status, body.why)
     if (header(request, "stream-forked-from") !== undefined)
@@ -25,7 +28,8 @@ export const create: Handler = (surface, asked) => {
       return refuse(exchange, 400, "a fork's offsets need Stream-Forked-From")
     const contentType = typeToCreate(request) ?? "application/octet-stream"
     const closed = isClosing(request) ? { closed: true } : {}
-    const bare = { _tag: "CreateStream" as const, stream: asked.key, contentType, ...expiry, ...closed }
+    const proof = proofAsked(request)
+    const bare = { _tag: "CreateStream" as const, stream: asked.key, contentType, ...expiry, ...closed, ...proof }
     creating(surface, asked, body.length, () => {
       if (body.length === 0) return send(surface, asked, bare)
       prepared(surface, asked, { body, contentType }, (payload) => send(surface, asked, { ...bare, body: payload }))
