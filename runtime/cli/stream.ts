@@ -214,10 +214,16 @@ const fork = Command.make(
 
 const inspect = Command.make(
   "inspect",
-  { name },
-  Effect.fnUntraced(function* ({ name: stream }) {
+  {
+    name,
+    at: text("at", "TIME", "As it stood then, as in 2026-11-20T09:00:00Z, if the log still has it"),
+    offset: text("offset", "OFFSET", "As it stood when its end came there")
+  },
+  Effect.fnUntraced(function* ({ name: stream, ...past }) {
     const to = yield* reached
-    const response = yield* call(to, `${yield* pathOf(stream)}/inspect`, { method: "GET" })
+    const query = new URLSearchParams(given(past)).toString()
+    const path = `${yield* pathOf(stream)}/inspect${query === "" ? "" : `?${query}`}`
+    const response = yield* call(to, path, { method: "GET" })
     const told = JSON.parse(Buffer.from(yield* bytesOf(response)).toString()) as Record<string, unknown>
     if (to.json) return yield* write(asJson(told))
     const shown = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))

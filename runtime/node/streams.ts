@@ -100,6 +100,7 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
     secret,
     store: new Store(ground.objects),
     durability: ground.journal.durability,
+    log: (partition) => ground.journal.read(partition, 0),
     quotas: shown.limits === undefined ? undefined : new Quotas(shown.limits, partitions),
     options: shown
   }

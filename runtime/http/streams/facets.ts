@@ -10,6 +10,7 @@ import { appendBatch, transact } from "./records.ts"
 import { refuse, refuseOutcome, reply, sayJson } from "./reply.ts"
 import { BadRequest, readAll } from "./request.ts"
 import type { Asked, Handler, Surface } from "./surface.ts"
+import { tellPast } from "./timeline.ts"
 
 const Attributes = Schema.Record(Schema.String, Schema.Json)
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Attributes))
@@ -40,6 +41,8 @@ const attributes: Handler = (surface, asked) =>
 const inspect: Handler = (surface, asked) =>
   withInfo(surface, asked, (info) => {
     const { quotas } = surface
+    const { searchParams } = asked.exchange.url
+    if (searchParams.has("at") || searchParams.has("offset")) return tellPast(surface, asked, info)
     const told = standing(surface, asked, info)
     if (quotas === undefined) return sayJson(asked.exchange, 200, told)
     quotas.usage({ org: asked.org, bucket: bucketOf(asked.key) }, (used) =>

@@ -1,5 +1,6 @@
 /** What the handlers of the streams' surface share. */
-import type { Durability } from "../../ports/journal.ts"
+import type { Stream } from "effect"
+import type { Corrupt, Durability, Read, Unavailable } from "../../ports/journal.ts"
 import type { Live } from "../../streams/live.ts"
 import type { Partitions } from "../../streams/partitions.ts"
 import type { Store } from "../../streams/store.ts"
@@ -33,6 +34,8 @@ export interface Surface {
   /** Undefined where nothing is limited. */
   readonly quotas: Quotas | undefined
   readonly durability: Durability
+  /** What a partition's shard has in its log. */
+  readonly log: (partition: number) => Stream.Stream<ReadonlyArray<Read>, Unavailable | Corrupt>
   readonly options: StreamOptions
 }
 
