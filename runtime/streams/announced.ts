@@ -5,8 +5,8 @@ import type { Partitions } from "./partitions.ts"
 
 /** For so long it may be committed: longer than anybody keeps on trying to write it, and than a commit takes. */
 export const plannedMs = 3_600_000
-/** What is not written by then is given up: it may not come to be when it counts as left behind. */
-const writeMs = 900_000
+/** What is not written in this part of the time is given up: it may not come to be when it counts as left behind. */
+const writingShare = 1 / 4
 
 /** The partition did not hear of the object, so it was not written. */
 export class Unannounced extends Schema.TaggedError<Unannounced>()("Unannounced", { why: Schema.String }) {}
@@ -27,7 +27,10 @@ export const announced = <A, E>(
   Effect.suspend((): Effect.Effect<A, E | Unannounced | StoreDown> => {
     const object = `streams/${partitions.ids[partition]}/${folder}${name}`
     const late = new StoreDown({ operation: "put", key: object, why: "it takes longer than it may" })
-    const written = Effect.timeoutOrElse(write(object), { duration: writeMs, orElse: () => Effect.fail(late) })
+    const written = Effect.timeoutOrElse(write(object), {
+      duration: forMs * writingShare,
+      orElse: () => Effect.fail(late)
+    })
     const telling = partitions.told(partition, { _tag: "PlanObjects", objects: [object], forMs }, "node")
     return Effect.flatMap(
       telling,

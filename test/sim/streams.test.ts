@@ -1,7 +1,14 @@
 /** Streams in simulated worlds: under faults, every tail that a node told is one, and nothing is lost or doubled. */
 import { describe, expect, it } from "vitest"
 import { Replicas } from "../../runtime/streams/replicas.ts"
+import type { Plan } from "./plan.ts"
 import { runStreams, streamPlanOf } from "./streams.ts"
+
+/** Appends that are long under way are those that a fence is for. */
+const inSlowLog = (plan: Plan): Plan => {
+  const journal = { ...plan.faults.journal, delayMsMax: 40, slow: 0.4 }
+  return { ...plan, faults: { ...plan.faults, journal } }
+}
 
 describe("streams in simulated worlds", () => {
   it("are linearizable through every node, while they move into segments", { timeout: 120_000 }, () => {
@@ -12,12 +19,19 @@ describe("streams in simulated worlds", () => {
       expect(told.ops).toBeGreaterThan(50)
       for (const [what, times] of told.reached) reached.set(what, (reached.get(what) ?? 0) + times)
     }
-    for (const what of ["killed", "sealed", "bus lost", "objects lost", "journal lostAck"])
+    for (const what of ["killed", "sealed", "merged", "deleted", "bus lost", "objects lost", "journal lostAck"])
       expect(reached.get(what) ?? 0, what).toBeGreaterThan(0)
   })
 
   it("are not without the fence, so that the checker is known to see", { timeout: 120_000 }, () => {
-    const isSeen = (seed: number): boolean => runStreams(streamPlanOf(seed, false)).faults.length > 0
+    const isSeen = (seed: number): boolean => {
+      try {
+        return runStreams(inSlowLog(streamPlanOf(seed, false))).faults.length > 0
+      } catch {
+        // Where two owners think that they are one, a world need not come to an end.
+        return true
+      }
+    }
     expect(Array.from({ length: 100 }, (_, index) => 100 + index).some(isSeen)).toBe(true)
   })
 

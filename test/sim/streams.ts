@@ -26,7 +26,7 @@ import { World } from "./world.ts"
 const kinds = new Map([[partitionKind, kindOf(partitionDecider)]])
 const lease = { ttlMs: 400, marginMs: 80 }
 /** So little that the smallest streams are moved. */
-const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300, mergeMs: 100, mergeLeast: 3, plannedMs: 2_000 }
+const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300, mergeMs: 40, mergeLeast: 2, plannedMs: 2_000 }
 const keys = ["sim/a", "sim/b"]
 const contentType = "application/octet-stream"
 /** A node that has died never answers: another one is asked then. */
@@ -176,13 +176,16 @@ const appended = Effect.fnUntraced(function* (
 ) {
   const { stream } = command
   if (!isStored) return (yield* visitor.insist(stream, { ...command, body: { text } })) as Appended
-  for (;;) {
+  for (let each = 0; each < triesMax; each++) {
     const body = yield* visitor.stored(stream, text)
     const outcome = body && (yield* visitor.tell(stream, { ...command, body }))
     if (isDone(outcome)) return outcome.ok as Appended
     yield* Effect.sleep(30)
   }
+  throw new Error(`no node takes an append to ${stream}`)
 })
+
+const triesMax = 500
 
 const produce = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, key: string, id: string) {
   const ops = ground.ops.get(key) as Array<Op>
@@ -192,7 +195,7 @@ const produce = Effect.fnUntraced(function* (ground: Ground, visitor: Visitor, k
     const start = yield* Clock.currentTimeMillis
     const producer = { id, epoch: 0, seq }
     const command = { _tag: "Append" as const, stream: key, contentType, producer }
-    const { tail } = yield* appended(visitor, command, { text: `${mark};`, isStored: seq % 4 === 3 })
+    const { tail } = yield* appended(visitor, command, { text: `${mark};`, isStored: seq % 12 === 3 })
     ops.push({ who: id, kind: "append", mark, start, end: yield* Clock.currentTimeMillis, tail })
   }
 })
@@ -291,7 +294,10 @@ export const streamPlanOf = (seed: number, fence = true): Plan => {
   return { ...plan, nodes: 3, wipe: false, crashes: later }
 }
 
+/** Far more than any of these worlds takes. */
+const stepsMax = 200_000
+
 export const runStreams = (plan: Plan): Told => {
   const world = new World(plan.seed)
-  return world.run(Effect.scoped(program(plan, world)))
+  return world.run(Effect.scoped(program(plan, world)), stepsMax)
 }
