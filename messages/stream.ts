@@ -96,6 +96,17 @@ export const partitionOf = (key: string, partitions: number): number => {
   return fnv(second < 0 ? key : key.slice(0, second)) % partitions
 }
 
+/** A segment of a name as one token of a subject: what is not plain in it stands as its bytes, `%2E` for a dot. */
+const subjectToken = (segment: string): string =>
+  encodeURIComponent(segment).replaceAll(/[.!~*'()]/g, (plain) => `%${plain.charCodeAt(0).toString(16).toUpperCase()}`)
+
+/** Where what is appended to an organisation's streams is published. */
+export const tailsSubject = (org: string): string => `art.v1.tail.${org}.>`
+
+/** Where what is appended to this one is: `art.v1.tail.acme.runs.42.events`. */
+export const tailSubject = (key: string): string =>
+  `art.v1.tail.${orgOf(key)}.${ownKey(key).split("/").map(subjectToken).join(".")}`
+
 export const partitionKind = "stream-partition"
 
 const idsOf = new Map<number, ReadonlyArray<string>>()

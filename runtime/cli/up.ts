@@ -56,6 +56,10 @@ const flags = {
     Flag.withDescription("Whether streams need no API key (yes when HTTP listens on the loopback)"),
     Flag.optional
   ),
+  streamSubjects: Flag.Boolean("stream-subjects").pipe(
+    Flag.withDescription("Publish what is appended on a NATS subject for each stream"),
+    Flag.withDefault(false)
+  ),
   ...quotaFlags,
   home: text("home", "DIR", "Make a workspace home, and mount it on this directory while the node runs"),
   jsonLogs: Flag.Boolean("json-logs").pipe(
@@ -118,6 +122,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     ...(home !== undefined && { home }),
     ...(longPollMs !== undefined && { longPollMs }),
     ...(streamHotBytes !== undefined && { streamHotBytes }),
+    ...(given.streamSubjects && { streamSubjects: true }),
     ...(streamLimits !== undefined && { streamLimits }),
     ...(streamsOpen !== undefined && { streamsOpen: streamsOpen === "yes" })
   }

@@ -1,14 +1,21 @@
-/** Lets API keys in at the broker: each to the account of its organisation, in its own name. */
+/** Lets API keys in at the broker: each to its organisation's account and streams, in its own name. */
 import { Effect } from "effect"
 import type { Admitted } from "../../adapters/nats/broker/admission.ts"
 import { callerPermissions } from "../../adapters/nats/permissions.ts"
+import { tailsSubject } from "../../messages/stream.ts"
 import type { KeyCheck, Verdict } from "../keys.ts"
 
 const admitted = (verdict: Verdict): Admitted | undefined => {
   if (!("bearer" in verdict)) return undefined
   const { org, caller, expiresAt } = verdict.bearer
   const permissions = callerPermissions(caller, caller, [{ kind: "account", shard: "*", id: org, events: true }])
-  return { user: caller, permissions, ...(expiresAt === undefined ? {} : { expiresAt }) }
+  const { subscribe, ...rest } = permissions
+  const heard = [...(subscribe?.allow ?? []), tailsSubject(org)]
+  return {
+    user: caller,
+    permissions: { ...rest, subscribe: { allow: heard } },
+    ...(expiresAt === undefined ? {} : { expiresAt })
+  }
 }
 
 const nobody: Admitted | undefined = undefined

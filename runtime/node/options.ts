@@ -33,6 +33,8 @@ export interface UpOptions {
   readonly longPollMs?: number
   /** Payloads that a partition of streams keeps in memory; 0 means all of them. */
   readonly streamHotBytes?: number
+  /** What is appended is published, on a subject for each stream. */
+  readonly streamSubjects?: boolean
   /** What organisations and buckets may have of streams. */
   readonly streamLimits?: QuotaLimits
   /** Whether streams are for everybody who reaches the HTTP port; on the loopback they are, unless this says no. */

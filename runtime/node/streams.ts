@@ -14,6 +14,7 @@ import { Replicas } from "../streams/replicas.ts"
 import { Sealer, sealingDefaults } from "../streams/sealer.ts"
 import { Store } from "../streams/store.ts"
 import { Subscriptions, type Workings } from "../streams/subscriptions.ts"
+import { tails } from "../streams/tails.ts"
 import type { DataDir } from "./datadir.ts"
 import type { Ground } from "./ground.ts"
 import type { UpOptions } from "./options.ts"
@@ -92,6 +93,8 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
   const sealing = { ...sealingDefaults, hotBytes: options.streamHotBytes ?? sealingDefaults.hotBytes }
   yield* Effect.forkScoped(new Sealer(partitions, ground.objects, sealing).run)
   const shown = optionsOf(options)
+  if (options.streamSubjects === true)
+    live.also = tails(ground.bus, (shard, key) => partitions.peek(shard)?.state.streams.look(key)?.contentType)
   const surface: Surface = {
     partitions,
     live,

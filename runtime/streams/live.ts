@@ -33,6 +33,9 @@ export class Live {
   /** Appends and bytes that were committed on this node, for its metrics. */
   readonly counted = { appends: 0, bytes: 0 }
 
+  /** Hears of every commit, when everybody here has. */
+  also: Heard | undefined
+
   /** Hears of one stream until the given function is called. */
   listen(key: string, listener: Listener): () => void {
     let listeners = this.waiting.get(key)
@@ -109,6 +112,7 @@ export class Live {
       }
     }
     for (const each of news.values()) this.tell(each)
+    this.also?.(shard, placed, batch)
   }
 
   private fold(news: Map<string, News>, event: Event, partition: number): void {
