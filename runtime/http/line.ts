@@ -41,7 +41,8 @@ export class Line {
     this.#socket = socket
     this.#switch = to
     this.#over = over
-    this.#out = { keepAliveS: to.keepAliveMs / 1000, finish: this.#finish, destroy: () => void socket.destroy() }
+    const stays = `connection: keep-alive\r\nkeep-alive: timeout=${to.keepAliveMs / 1000}\r\n\r\n`
+    this.#out = { stays, finish: this.#finish, destroy: () => void socket.destroy() }
     socket.on("data", this.#hear)
     socket.on("end", this.#ended)
     socket.on("close", this.#closed)
@@ -106,14 +107,14 @@ export class Line {
   #next(waiting: Buffer): boolean {
     const bodyAt = this.#headIn(waiting)
     if (bodyAt === undefined) return false
-    const { method, target, headers, bodyBytes } = this.#last as Head
-    const end = bodyAt + bodyBytes
+    const head = this.#last as Head
+    const end = bodyAt + head.bodyBytes
     if (waiting.length < end) return this.#await()
     this.#isPart = false
     this.#waiting = waiting.length === end ? undefined : waiting.subarray(end)
-    const response = new WholeResponse(this.#out, method === "HEAD")
+    const response = new WholeResponse(this.#out, head.method === "HEAD")
     this.#answering = response
-    this.#switch.take(new WholeRequest(method, target, headers, waiting.subarray(bodyAt, end)), response)
+    this.#switch.take(new WholeRequest(head, waiting.subarray(bodyAt, end)), response)
     return true
   }
 

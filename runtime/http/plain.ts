@@ -7,6 +7,8 @@ export interface Head {
   readonly target: string
   readonly headers: IncomingHttpHeaders
   readonly bodyBytes: number
+  /** What whoever serves it has found out about it: the next request with this head need not be looked at again. */
+  known: unknown
 }
 
 /** A head longer than this is unusual enough to be left to others. */
@@ -62,5 +64,5 @@ export const headOf = (text: string): Head | undefined => {
   }
   const bytes = headers["content-length"]
   if (headers["host"] === undefined || (bytes !== undefined && !length.test(bytes))) return undefined
-  return { method, target, headers, bodyBytes: bytes === undefined ? 0 : Number(bytes) }
+  return { method, target, headers, bodyBytes: bytes === undefined ? 0 : Number(bytes), known: undefined }
 }

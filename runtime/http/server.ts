@@ -5,6 +5,7 @@ import { Cause, Effect, Exit, Schema, type Scope } from "effect"
 import { type Exchange, type Handle, Refused, sendRefused } from "./exchange.ts"
 import { Line } from "./line.ts"
 import type { Routed, Router } from "./router.ts"
+import type { WholeRequest, WholeResponse } from "./whole.ts"
 
 /** The address is taken, or is not one of this host's. */
 export class CannotServe extends Schema.TaggedError<CannotServe>()("CannotServe", {
@@ -89,6 +90,14 @@ const begun = ({ handle }: Routed, exchange: Exchange): ReturnType<Handle> => {
 
 type Run = (handling: Effect.Effect<void>, response: ServerResponse) => void
 
+/** What a method and a target come to. */
+interface Found {
+  readonly path: string
+  readonly routed: Routed | Refused
+}
+
+const noPath = new Refused({ status: 400, code: "Malformed", message: "the request's target is no path" })
+
 class Front {
   requests = 0
   readonly underWay = new Set<ServerResponse>()
@@ -102,18 +111,30 @@ class Front {
   }
 
   take(request: IncomingMessage, response: ServerResponse): void {
+    // The connection broke: whoever handles the request is interrupted by the response's end.
+    request.on("error", () => response.destroy())
+    this.#handle(request, response, this.#found(request.method ?? "GET", request.url ?? "/"))
+  }
+
+  takeWhole(request: WholeRequest, response: WholeResponse): void {
+    const { plain } = request
+    plain.known ??= this.#found(plain.method, plain.target)
+    // Handlers of what is answered at once use no more of the two than these have.
+    const given = [request, response] as ReadonlyArray<unknown> as [IncomingMessage, ServerResponse]
+    this.#handle(...given, plain.known as Found)
+  }
+
+  #found(method: string, target: string): Found {
+    const path = pathOf(target)
+    return path === undefined ? { path: "/", routed: noPath } : { path, routed: this.#route(method, path) }
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse, { path, routed }: Found): void {
     this.requests += 1
     this.underWay.add(response)
     response.once("close", () => this.underWay.delete(response))
-    // The connection broke: whoever handles the request is interrupted by the response's end.
-    request.on("error", () => response.destroy())
     if (this.isClosing) response.setHeader("connection", "close")
-    const path = pathOf(request.url ?? "/")
-    const exchange = new Incoming(request, response, path ?? "/")
-    const routed =
-      path === undefined
-        ? new Refused({ status: 400, code: "Malformed", message: "the request's target is no path" })
-        : this.#route(request.method ?? "GET", path)
+    const exchange = new Incoming(request, response, path)
     if (routed instanceof Refused) return sendRefused(exchange, routed)
     exchange.params = routed.params
     const handled = begun(routed, exchange)
@@ -178,9 +199,7 @@ const plainLines = (server: Server, front: Front) =>
       server.removeAllListeners("connection")
       const to = {
         keepAliveMs: keepAliveTimeoutMs,
-        // Handlers of what is answered at once use no more of the two than these have.
-        take: (request: unknown, response: unknown) =>
-          front.take(request as IncomingMessage, response as ServerResponse),
+        take: (request: WholeRequest, response: WholeResponse) => front.takeWhole(request, response),
         leave: (socket: Socket) => byNode.call(server, socket),
         isClosing: () => front.isClosing
       }

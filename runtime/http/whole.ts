@@ -1,5 +1,6 @@
 /** A request that came whole and its answer that leaves whole, as handlers see them: they stand in for node:http's. */
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, STATUS_CODES } from "node:http"
+import type { Head } from "./plain.ts"
 
 type Callback = () => void
 
@@ -10,12 +11,14 @@ export class WholeRequest {
   readonly method: string
   readonly url: string
   readonly headers: IncomingHttpHeaders
+  readonly plain: Head
   readonly #body: Buffer
 
-  constructor(method: string, url: string, headers: IncomingHttpHeaders, body: Buffer) {
-    this.method = method
-    this.url = url
-    this.headers = headers
+  constructor(plain: Head, body: Buffer) {
+    this.method = plain.method
+    this.url = plain.target
+    this.headers = plain.headers
+    this.plain = plain
     this.#body = body
   }
 
@@ -40,7 +43,8 @@ export class WholeRequest {
 
 /** Where an answer goes. */
 export interface Out {
-  readonly keepAliveS: number
+  /** The last lines of a head after which the connection stays. */
+  readonly stays: string
   readonly finish: (head: string, body: ReadonlyArray<Buffer>, isLast: boolean) => void
   readonly destroy: () => void
 }
@@ -48,6 +52,7 @@ export interface Out {
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/
 
 const safe = (name: string, value: unknown): string => {
+  if (typeof value === "number") return String(value)
   const text = typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : String(value)
   if (notInValue.test(text)) throw new Error(`the header ${name} cannot have the value ${JSON.stringify(text)}`)
   return text
@@ -65,6 +70,11 @@ const dateNow = (): string => {
   }
   return date
 }
+
+const lines = new Map(
+  Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `HTTP/1.1 ${code} ${text}\r\n`])
+)
+const lineOf = (status: number): string => lines.get(status) ?? `HTTP/1.1 ${status} Unknown\r\n`
 
 const noParts: ReadonlyArray<Buffer> = []
 
@@ -98,8 +108,10 @@ export class WholeResponse {
     return this
   }
 
-  writeHead(status: number, headers: OutgoingHttpHeaders = {}): this {
+  /** `lines` are headers that were written out before, each with its end. */
+  writeHead(status: number, headers: OutgoingHttpHeaders = {}, lines = ""): this {
     this.#status = status
+    this.#headers += lines
     for (const name in headers) {
       const value = headers[name]
       if (value !== undefined) this.setHeader(name, value as string)
@@ -129,11 +141,9 @@ export class WholeResponse {
     let size = 0
     for (const part of parts) size += part.length
     const isBare = this.#isHead || this.#hasLength || status === 204 || status === 304
-    return (
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${this.#headers}` +
-      `${isBare ? "" : `content-length: ${size}\r\n`}date: ${dateNow()}\r\n` +
-      `${this.#isLast ? "connection: close" : `connection: keep-alive\r\nkeep-alive: timeout=${this.#out.keepAliveS}`}\r\n\r\n`
-    )
+    const length = isBare ? "" : `content-length: ${size}\r\n`
+    const end = this.#isLast ? "connection: close\r\n\r\n" : this.#out.stays
+    return `${lineOf(status)}${this.#headers}${length}date: ${dateNow()}\r\n${end}`
   }
 
   /** It is on its way. */
@@ -170,3 +180,7 @@ export class WholeResponse {
   cork(): void {}
   uncork(): void {}
 }
+
+/** The same response, when it is one that leaves whole. */
+export const asWhole = (response: unknown): WholeResponse | undefined =>
+  response instanceof WholeResponse ? response : undefined

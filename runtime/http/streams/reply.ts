@@ -3,6 +3,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from "node:http"
 import { offsetText, ownKey } from "../../../messages/stream.ts"
 import type { Outcome, Refusal } from "../../streams/partitions.ts"
 import type { Exchange } from "../exchange.ts"
+import { asWhole } from "../whole.ts"
 import { ownId } from "./organisation.ts"
 
 const requestHeaders = [
@@ -28,9 +29,15 @@ export const always = {
   "access-control-expose-headers": "*"
 }
 
+const alwaysLines = Object.entries(always)
+  .map(([name, value]) => `${name}: ${value}\r\n`)
+  .join("")
+
 export const head = (response: ServerResponse, status: number, headers: OutgoingHttpHeaders): void => {
   if (response.headersSent || response.destroyed) return
-  response.writeHead(status, { ...always, ...headers })
+  const whole = asWhole(response)
+  if (whole === undefined) response.writeHead(status, { ...always, ...headers })
+  else whole.writeHead(status, headers, alwaysLines)
 }
 
 export const reply = ({ response }: Exchange, status: number, headers: OutgoingHttpHeaders = {}): void => {
