@@ -1,8 +1,9 @@
 /** `artifacts put`, `get`, `cat`, `ls`, `rm` and `stat`: files of a workspace without a mount. */
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import type { Moved } from "../node/count.ts"
 import { readGlobals } from "./globals.ts"
-import { asJson, card, table, write } from "./print.ts"
+import { asJson, card, printable, table, write } from "./print.ts"
 import { usage } from "./problem.ts"
 import { bytesText } from "./progress.ts"
 
@@ -29,41 +30,59 @@ const local = Argument.String("FILE").pipe(
   Argument.withDescription("A file of this host; - is the standard input or output")
 )
 
-const moving = Effect.promise(() => import("../node/moving.ts"))
+const putting = Effect.promise(() => import("../node/putting.ts"))
+const getting = Effect.promise(() => import("../node/getting.ts"))
+const listing = Effect.promise(() => import("../node/listing.ts"))
+
+const deep = (description: string) =>
+  Flag.Boolean("recursive").pipe(Flag.withAlias("r"), Flag.withDescription(description), Flag.withDefault(false))
+
+/** What was left where it was is said, for it was asked for. */
+const told = ({ skipped, ...moved }: Moved, asksJson: boolean) =>
+  Effect.gen(function* () {
+    if (asksJson) return yield* write(asJson({ ...moved, skipped }))
+    if (skipped.length > 0)
+      process.stderr.write(`artifacts: no files, and left out: ${skipped.map((path) => printable(path)).join(", ")}\n`)
+  })
 
 const put = Command.make(
   "put",
-  { local, place },
+  {
+    paths: Argument.String("FILE... WORKSPACE:PATH").pipe(
+      Argument.withDescription("Files of this host, or - for the standard input; and where they go"),
+      Argument.variadic({ min: 2 })
+    ),
+    recursive: deep("Directories with all that is in them")
+  },
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
-    const { workspace, path } = yield* named(given.place)
-    const { putFile } = yield* moving
-    const done = yield* putFile(globals, { workspace, path, local: given.local })
-    if (globals.json) yield* write(asJson(done))
+    const to = yield* named(given.paths.at(-1) ?? "")
+    const { putFiles } = yield* putting
+    yield* told(yield* putFiles(globals, given.paths.slice(0, -1), to, given.recursive), globals.json)
   })
-).pipe(Command.withDescription("Store a file of this host in a workspace; it appears whole"))
+).pipe(Command.withDescription("Store files of this host in a workspace, as cp does; each appears whole"))
 
 const get = Command.make(
   "get",
-  { place, local: local.pipe(Argument.optional) },
+  { place, local: local.pipe(Argument.optional), recursive: deep("A directory with all that is in it") },
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
-    const { workspace, path } = yield* named(given.place)
-    const { getFile } = yield* moving
-    const name = path.split("/").at(-1) || "-"
-    const done = yield* getFile(globals, { workspace, path, local: Option.getOrElse(given.local, () => name) })
-    if (globals.json) yield* write(asJson(done))
+    const from = yield* named(given.place)
+    const { getFiles } = yield* getting
+    const moved = yield* getFiles(globals, from, Option.getOrUndefined(given.local), given.recursive)
+    // The standard output is the file's own.
+    if (Option.getOrUndefined(given.local) !== "-") yield* told(moved, globals.json)
   })
-).pipe(Command.withDescription("Bring a file of a workspace to this host"))
+).pipe(Command.withDescription("Bring files of a workspace to this host, as cp does; each appears whole"))
 
 const cat = Command.make(
   "cat",
   { place },
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
-    const { workspace, path } = yield* named(given.place)
-    const { getFile } = yield* moving
-    yield* getFile(globals, { workspace, path, local: "-" })
+    const from = yield* named(given.place)
+    const { getFiles } = yield* getting
+    yield* getFiles(globals, from, "-", false)
   })
 ).pipe(Command.withDescription("Write a file of a workspace to the standard output"))
 
@@ -76,26 +95,23 @@ const ls = Command.make(
     place,
     long: Flag.Boolean("long").pipe(
       Flag.withAlias("l"),
-      Flag.withDescription("With type, mode, size and time"),
+      Flag.withDescription("With type, mode, links, owner, size and time"),
       Flag.withDefault(false)
     )
   },
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
     const { workspace, path } = yield* named(given.place)
-    const { listFiles } = yield* moving
-    const found = yield* listFiles(globals, { workspace, path })
+    const { listFiles } = yield* listing
+    const found = yield* listFiles(globals, { workspace, path }, given.long || globals.json)
     if (globals.json) return yield* write(asJson(found))
     if (found.length === 0) return
-    if (!given.long) return yield* write(found.map(({ name }) => name).join("\n"))
-    const rows = found.map(({ name, attributes }) => [
-      attributes.type,
-      octal(attributes.mode),
-      bytesText(attributes.size),
-      moment(attributes.mtime),
-      name
+    if (!given.long) return yield* write(found.map(({ name }) => printable(name)).join("\n"))
+    const rows = found.map(({ name, attributes, target }) => [
+      ...[attributes.type, octal(attributes.mode), String(attributes.nlink), `${attributes.uid}:${attributes.gid}`],
+      ...[bytesText(attributes.size), moment(attributes.mtime), target === undefined ? name : `${name} -> ${target}`]
     ])
-    yield* write(table(["TYPE", "MODE", "SIZE", "CHANGED", "NAME"], rows))
+    yield* write(table(["TYPE", "MODE", "LINKS", "OWNER", "SIZE", "CHANGED", "NAME"], rows))
   })
 ).pipe(Command.withDescription("List a directory of a workspace"))
 
@@ -103,16 +119,12 @@ const rm = Command.make(
   "rm",
   {
     place,
-    recursive: Flag.Boolean("recursive").pipe(
-      Flag.withAlias("r"),
-      Flag.withDescription("A directory with all that is in it"),
-      Flag.withDefault(false)
-    )
+    recursive: deep("A directory with all that is in it")
   },
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
     const { workspace, path } = yield* named(given.place)
-    const { removeFiles } = yield* moving
+    const { removeFiles } = yield* listing
     const removed = yield* removeFiles(globals, { workspace, path }, given.recursive)
     if (globals.json) yield* write(asJson({ removed }))
   })
@@ -124,7 +136,7 @@ const stat = Command.make(
   Effect.fnUntraced(function* (given) {
     const globals = yield* readGlobals
     const { workspace, path } = yield* named(given.place)
-    const { showFile } = yield* moving
+    const { showFile } = yield* listing
     const found = yield* showFile(globals, { workspace, path })
     if (globals.json) return yield* write(asJson(found))
     const { ino, type, mode, nlink, uid, gid, size, used, mtime, ctime } = found

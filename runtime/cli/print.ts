@@ -9,7 +9,7 @@ export const write = (text: string): Effect.Effect<void> =>
 /** Control characters of a name could move the cursor of whoever looks at it. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that terminals obey.
 const control = /[\x00-\x1f\x7f-\x9f]/g
-const printable = (text: string): string => text.replace(control, "?")
+export const printable = (text: string): string => text.replace(control, "?")
 
 /** Columns as wide as their widest cell; the last one has no trailing blanks. */
 export const table = (heads: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {

@@ -16,7 +16,8 @@ export const bytesText = (bytes: number): string => {
 }
 
 export interface Progress {
-  readonly moved: (bytes: number) => void
+  /** All bytes so far, and what they belong to where that changes. */
+  readonly moved: (bytes: number, name?: string) => void
   readonly end: () => void
 }
 
@@ -30,7 +31,7 @@ export const progress = (
   const began = now()
   let shownAt = began
   let isShown = false
-  const moved = (bytes: number): void => {
+  const moved = (bytes: number, shownName = name): void => {
     const at = now()
     if (to.isTTY !== true || at - began < quietMs || at - shownAt < stepMs) return
     shownAt = at
@@ -38,7 +39,9 @@ export const progress = (
     const share = total === undefined || total === 0 ? undefined : Math.min(1, bytes / total)
     const done =
       share === undefined ? "" : `[${"=".repeat(Math.round(share * width)).padEnd(width)}] ${Math.floor(share * 100)}% `
-    to.write(`\r\u001b[K${name} ${done}${bytesText(bytes)}, ${bytesText((bytes * 1000) / Math.max(1, at - began))}/s`)
+    to.write(
+      `\r\u001b[K${shownName} ${done}${bytesText(bytes)}, ${bytesText((bytes * 1000) / Math.max(1, at - began))}/s`
+    )
   }
   return {
     moved,

@@ -26,6 +26,15 @@ export interface Resolved {
 export const resolve = (as: Speaker, path: string, follow = true) =>
   speak(as, "ask", "Resolve", { path, follow }) as Effect.Effect<Resolved, CommandFailed>
 
+export const lookup = (as: Speaker, place: { readonly parent: number; readonly name: string }) =>
+  speak(as, "ask", "Lookup", place) as Effect.Effect<{ readonly attributes: Attributes }, CommandFailed>
+
+export const linkTarget = (as: Speaker, ino: number) =>
+  Effect.map(
+    speak(as, "ask", "LinkTarget", { ino }) as Effect.Effect<{ readonly target: string }, CommandFailed>,
+    ({ target }) => target
+  )
+
 export interface Listed {
   readonly name: string
   readonly attributes: Attributes
