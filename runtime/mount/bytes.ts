@@ -53,7 +53,7 @@ const everything = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
 /**
  * At close, what was written has to be stored and committed, and POSIX locks end with any close of their owner. Where
- * it is stored later, what failed before is told at once, and the next one to hold the lock still sees what was written.
+ * it is stored later, what failed before is told at once, and who holds the lock next still sees what was written.
  */
 const flush = Effect.fnUntraced(function* (files: Files, request: Request<"flush">) {
   const { node: ino, owner } = request
