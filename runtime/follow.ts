@@ -28,6 +28,8 @@ export interface Fold {
   /** Forgets everything and starts from this state. */
   readonly load: (state: Uint8Array, version: number) => void
   readonly apply: (entries: ReadonlyArray<Published>) => void
+  /** Without a state: whatever is believed is to be forgotten, and what follows is what comes behind this version. */
+  readonly forget?: (version: number) => void
   /** The tail is known to be complete up to now, or is not any more. */
   readonly live?: (isLive: boolean) => void
 }
@@ -72,8 +74,21 @@ class Tail {
     this.fold = fold
   }
 
+  get isStateless(): boolean {
+    return this.fold.forget !== undefined
+  }
+
   load(state: Uint8Array, version: number): void {
     this.fold.load(state, version)
+    this.begun(version)
+  }
+
+  begin(version: number): void {
+    this.fold.forget?.(version)
+    this.begun(version)
+  }
+
+  private begun(version: number): void {
     this.version = version
     this.isLoaded = true
     const early = this.early
@@ -181,8 +196,15 @@ interface StatePart {
   readonly bytes: string
 }
 
+/** Behind whatever there is. */
+const newest = Number.MAX_SAFE_INTEGER
+
 /** A large state comes in parts; when the actor has put it away in between, the whole is asked for again. */
 const loadState = Effect.fnUntraced(function* (client: Client, target: Target, tail: Tail) {
+  if (tail.isStateless) {
+    const { version } = (yield* ask(client, target, "Since", { version: newest })) as Since
+    return tail.begin(version)
+  }
   for (;;) {
     const first = (yield* ask(client, target, "State", { part: 0 })) as StatePart
     const { version, parts } = first

@@ -44,12 +44,19 @@ export const flags = {
     Flag.withMetavar("SECONDS"),
     Flag.optional
   ),
+  replicaEntries: Flag.Int("replica-entries").pipe(
+    Flag.withDescription("A workspace of more entries is asked instead of held in memory (by what is free)"),
+    Flag.withMetavar("N"),
+    Flag.optional
+  ),
   fuse: Flag.Literals("fuse", ["kernel", "native"]).pipe(
     Flag.withDescription("Speak the kernel's own protocol, or go through libfuse 2 by the package fuse-native"),
     Flag.withDefault("kernel")
   ),
   onlyMe: isSet("only-me", "Other users of this host may not use the mount")
 }
+
+const entriesMost = 1_000_000_000
 
 type Given = Command.Command.Config.Infer<typeof flags>
 
@@ -76,6 +83,7 @@ export const wantedOf = Effect.fnUntraced(function* (globals: Globals, given: Gi
     memoryBytes: yield* bytes("memory-size", given.memorySize),
     uploadsMax: yield* within("max-uploads", given.maxUploads, [1, uploadsMost], "the uploads"),
     cacheMs: cacheS === undefined ? undefined : cacheS * 1000,
+    replicaEntries: yield* within("replica-entries", given.replicaEntries, [0, entriesMost], "the entries"),
     allowOther: !given.onlyMe,
     fuse: given.fuse,
     storesLate: given.writeback

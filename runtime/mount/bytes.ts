@@ -15,8 +15,7 @@ const failed = ({ errno }: DataFailed): Errno => errno as Errno
 
 /** What is written shows at once, before the process that wrote goes on. */
 const show = ({ view, data, now }: Files, ino: number, clearSetId: boolean): void => {
-  const slot = view.tree.inodes.find(ino)
-  const committed = slot < 0 ? 0 : (view.tree.inodes.size[slot] as number)
+  const committed = view.committedSize(ino) ?? 0
   const [s, ns] = now()
   const plain = clearSetId || view.pending.get(ino)?.plain === true
   view.pend({ ino, size: data.sizeOf(ino, committed), s, ns, plain })

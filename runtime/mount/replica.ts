@@ -11,7 +11,7 @@ import { bytesOfName } from "../../messages/inode.ts"
 import type { Answers, Entry, Errno, Later, Operation, Request, Stat, SyncFiles, SyncHost } from "../ports/mount.ts"
 import { list } from "./listing.ts"
 import { Opens } from "./opens.ts"
-import { blankStat, fillStat } from "./stat.ts"
+import { blankStat, fillStat, spaceOf } from "./stat.ts"
 import type { FromReplica, Known, Pending, ReplicaStart, ToReplica } from "./telling.ts"
 import { isVirtual, virtualIno, virtualStat } from "./virtual.ts"
 
@@ -232,20 +232,8 @@ class Replica {
   }
 
   private readonly statfs = (): Answered<"statfs"> => {
-    const { tree } = this
-    const blockBytes = 4096
-    // A workspace without limits is as large as a number can say without tools taking fright.
-    const bytesMax = tree.bytesMax > 0 ? tree.bytesMax : 2 ** 50 + tree.bytes
-    const entriesMax = tree.entriesMax > 0 ? tree.entriesMax : 2 ** 40
-    const used = tree.inodes.live - 1
-    return {
-      blockBytes,
-      blocks: Math.ceil(bytesMax / blockBytes),
-      blocksFree: Math.max(0, Math.floor((bytesMax - tree.bytes) / blockBytes)),
-      files: entriesMax,
-      filesFree: Math.max(0, entriesMax - used),
-      nameBytesMax: longestName
-    }
+    const { bytes, bytesMax, entriesMax, inodes } = this.tree
+    return spaceOf({ bytes, bytesMax, entries: inodes.live - 1, entriesMax })
   }
 
   private readonly getxattr = ({ node, name }: Request<"getxattr">): Answered<"getxattr"> => {
@@ -337,7 +325,7 @@ class Replica {
   }
 }
 
-const tooLong = (name: string): boolean => name.length > longestName / 4 && bytesOfName(name) > longestName
+export const tooLong = (name: string): boolean => name.length > longestName / 4 && bytesOfName(name) > longestName
 
 /** The next byte that is stored, or the next that is not; behind the end there is nothing of either. */
 export const seek = (tree: Tree, slot: number, offset: number, whence: "data" | "hole"): number | Errno => {
@@ -351,7 +339,7 @@ export const seek = (tree: Tree, slot: number, offset: number, whence: "data" | 
   return whence === "hole" ? size : "ENXIO"
 }
 
-const line = (request: Request, answer: unknown): string => {
+export const line = (request: Request, answer: unknown): string => {
   const { op, uid, gid, pid, node } = request
   const name = "name" in request ? ` ${JSON.stringify(request.name)}` : ""
   const span = "offset" in request ? ` ${request.offset}${"size" in request ? `+${request.size}` : ""}` : ""

@@ -36,20 +36,22 @@ const own = Effect.fnUntraced(function* (client: Client, { session }: Place, nam
 
 const lost = (session: string, why: string) => new SessionLost({ session, why, isOver: false })
 
-/** Whether the workspace knows the session by now. */
-const isBegun = Effect.fnUntraced(function* (client: Client, { session, workspace }: Place) {
+/** How many entries the workspace has; undefined while it does not know the session. */
+const space = Effect.fnUntraced(function* (client: Client, { session, workspace }: Place) {
   const asking = { verb: "ask", kind: "workspace", id: workspace, caller: session, name: "StatFs" } as const
   const answer = yield* client
     .ask({ ...asking, body: "{}", patienceMs })
     .pipe(Effect.mapError(({ why }) => lost(session, `the workspace does not answer: ${why}`)))
-  if ("ok" in answer) return true
-  if ("refused" in answer && answer.refused._tag === "SessionOver") return false
+  if ("ok" in answer) return (answer.ok as { readonly entries: number }).entries
+  if ("refused" in answer && answer.refused._tag === "SessionOver") return undefined
   return yield* lost(session, JSON.stringify("refused" in answer ? answer.refused : answer.failed))
 })
 
 const begun = Effect.fnUntraced(function* (client: Client, place: Place) {
-  for (let pause = beginPauseMs; !(yield* isBegun(client, place)); pause *= 1.5) yield* Effect.sleep(pause)
+  for (let pause = beginPauseMs; (yield* space(client, place)) === undefined; pause *= 1.5) yield* Effect.sleep(pause)
 })
+
+export const entriesOf = (client: Client, place: Place) => Effect.map(space(client, place), (entries) => entries ?? 0)
 
 /** Comes back once the workspace serves the session. `over` completes when it has ended before this scope did. */
 export const attach = Effect.fnUntraced(function* (client: Client, place: Place) {

@@ -6,10 +6,13 @@ import type { Committed, Data } from "../files/data.ts"
 import { type FollowFailed, follow } from "../follow.ts"
 import type { Bus } from "../ports/bus.ts"
 import { type Mount, type Mounted, type MountOptions, type MountRefused, mountDefaults } from "../ports/mount.ts"
+import { commandsOf as asked } from "../transfer/commands.ts"
+import { askedFiles } from "./asked.ts"
 import { type Asking, clockOf, commandsOf } from "./asking.ts"
 import { asyncFiles, type Files } from "./files.ts"
+import { Outline } from "./outline.ts"
 import { Own } from "./own.ts"
-import { attach, type Place, type SessionLost } from "./session.ts"
+import { attach, entriesOf, type Place, type SessionLost } from "./session.ts"
 import type { ReplicaStart } from "./telling.ts"
 import { configText, statsText } from "./texts.ts"
 import { View } from "./view.ts"
@@ -19,6 +22,16 @@ const cacheMs = 3_600_000
 /** How often it is looked whether something still counts as pending. */
 const sweepMs = 1_000
 
+/** Bytes of memory for each entry, in both threads together, and while they are loaded. */
+const entryBytes = 1_200
+/** A quarter of what is free is this mount's to take. */
+const memoryShare = 4
+/** Where there is no replica, names and attributes that are kept all the same: what a few directories have. */
+const namesLeast = 10_000
+
+/** How many entries a replica may have. */
+const entriesFit = (): number => Math.floor(process.availableMemory() / memoryShare / entryBytes)
+
 export interface SidecarOptions {
   readonly place: Place
   readonly name: string
@@ -26,6 +39,8 @@ export interface SidecarOptions {
   readonly readOnly: boolean
   readonly writeback: boolean
   readonly allowOther: boolean
+  /** A workspace of more entries is not held in memory; the default goes by what memory there is. */
+  readonly replicaEntries?: number
   /** Close does not wait until what was written is stored and committed: it is staged on this host. */
   readonly storesLate?: boolean
   /** How long the kernel keeps names and attributes; the default is for as long as it likes. */
@@ -102,11 +117,18 @@ export const sidecar: <E>(
   const clock = yield* Clock.Clock
   const startedAt = clock.currentTimeMillisUnsafe()
   const { over, end } = yield* attach(client, place)
-  const view = new View(place.workspace, place.session)
+  const limit = options.replicaEntries ?? entriesFit()
+  // An empty workspace may grow.
+  const isBounded = limit === 0 || (yield* entriesOf(client, place)) > limit
+  const view = isBounded
+    ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed: options.resumed })
+    : new View(place.workspace, place.session)
   const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
   const followed = yield* follow(bus, client, target, view)
   const asking: Asking = { client, view, followed, now: yield* clockOf, over: end }
-  const data = yield* dataOf(commandsOf(asking), (committed) => view.committed(committed))
+  const { readPlan } = asked({ client, workspace: place.workspace, session: place.session, over: end })
+  const commands = isBounded ? { ...commandsOf(asking), readPlan } : commandsOf(asking)
+  const data = yield* dataOf(commands, (committed) => view.committed(committed))
   view.attach(data)
   view.recover()
   for (const ino of options.lost) data.fail(ino, "EIO", "the session that it was written in is over")
@@ -114,7 +136,7 @@ export const sidecar: <E>(
     statsText({ view, meters: data.meters, lagMs: followed.lagMs(), upMs: clock.currentTimeMillisUnsafe() - startedAt })
   const own = new Own({
     stats,
-    config: () => configText(options),
+    config: () => configText({ ...options, shown: { ...options.shown, bounded: isBounded } }),
     listening: (isOn) => view.tell({ kind: "listening", isOn }),
     settled: Effect.suspend(() => view.invalidated)
   })
@@ -122,11 +144,12 @@ export const sidecar: <E>(
   const { entryMs, attrMs } = start
   const { storesLate } = start
   const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles() }
+  const module = isBounded ? "./bounded.ts" : "./replica.ts"
   const mounted = yield* mount.mount({
     place: place.directory,
     options: mountOptionsOf(options),
-    sync: { module: new URL("./replica.ts", import.meta.url).href, data: start },
-    files: asyncFiles(files)
+    sync: { module: new URL(module, import.meta.url).href, data: start },
+    files: view instanceof Outline ? askedFiles({ ...files, view, commands }) : asyncFiles(files)
   })
   view.connect(mounted)
   yield* Effect.forkScoped(

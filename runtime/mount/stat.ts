@@ -3,7 +3,7 @@
 import { typeBits } from "../../actors/workspace/tree/inodes.ts"
 import type { Tree } from "../../actors/workspace/tree/tree.ts"
 import type { Attributes } from "../../messages/inode.ts"
-import type { Stat } from "../ports/mount.ts"
+import type { FileSystemStat, Stat } from "../ports/mount.ts"
 import type { Pending } from "./telling.ts"
 
 export const blankStat = (): Stat => ({
@@ -71,4 +71,28 @@ export const statOf = (given: Attributes, pending?: Pending): Stat => {
     ...{ ctimeS: given.ctime[0], ctimeNs: given.ctime[1] }
   }
   return pending === undefined ? into : overlay(into, pending)
+}
+
+interface Space {
+  readonly bytes: number
+  readonly bytesMax: number
+  readonly entries: number
+  readonly entriesMax: number
+}
+
+const blockBytes = 4096
+const nameBytesMax = 255
+
+/** What `df` is told. A workspace without limits is as large as a number can say without tools taking fright. */
+export const spaceOf = ({ bytes, bytesMax, entries, entriesMax }: Space): FileSystemStat => {
+  const all = bytesMax > 0 ? bytesMax : 2 ** 50 + bytes
+  const files = entriesMax > 0 ? entriesMax : 2 ** 40
+  return {
+    blockBytes,
+    blocks: Math.ceil(all / blockBytes),
+    blocksFree: Math.max(0, Math.floor((all - bytes) / blockBytes)),
+    files,
+    filesFree: Math.max(0, files - entries),
+    nameBytesMax
+  }
 }

@@ -58,6 +58,9 @@ export interface ReplicaStart {
   readonly resumed: boolean
 }
 
+/** The same where there is no replica. */
+export type BoundedStart = Pick<ReplicaStart, "readOnly">
+
 /** What was found out at once about a request that the other thread answers. */
 export interface Known {
   /** Of what loses a name: a process here has it open. */

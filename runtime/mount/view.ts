@@ -118,8 +118,8 @@ export class View implements Fold {
     const tickets: Array<number> = []
     for (const { caller, at, events } of entries) {
       for (const event of events as ReadonlyArray<WorkspaceEvent>) {
-        invalidations.push(...(caller === this.session ? own(event) : foreign(this.tree, event)))
-        evolve(this.tree, event, at)
+        invalidations.push(...this.outdated(event, caller === this.session))
+        this.fold(event, at)
         touched.push(...inosOf(event))
         if (event._tag === "Locked" && event.ticket !== undefined && event.session === this.session)
           tickets.push(event.ticket)
@@ -138,6 +138,21 @@ export class View implements Fold {
     for (const ticket of tickets) this.grant(ticket)
   }
 
+  /** What the kernel should no longer believe; asked before the event is folded. */
+  protected outdated(event: WorkspaceEvent, isOwn: boolean): ReadonlyArray<Invalidation> {
+    return isOwn ? own(event) : foreign(this.tree, event)
+  }
+
+  protected fold(event: WorkspaceEvent, at: number): void {
+    evolve(this.tree, event, at)
+  }
+
+  /** The size of a file without what is pending; undefined when it is gone. */
+  committedSize(ino: number): number | undefined {
+    const slot = this.tree.inodes.find(ino)
+    return slot < 0 ? undefined : this.tree.inodes.size[slot]
+  }
+
   live(isLive: boolean): void {
     this.isLive = isLive
     this.tell({ kind: "live", isLive })
@@ -147,15 +162,15 @@ export class View implements Fold {
   private renew(ino: number): void {
     const { data } = this
     if (data === undefined || (!this.pending.has(ino) && !data.isDirty(ino))) return
-    const slot = this.tree.inodes.find(ino)
-    if (slot < 0) {
+    const committed = this.committedSize(ino)
+    if (committed === undefined) {
       data.discard(ino)
-      this.forget(ino)
+      this.unpend(ino)
       return
     }
     const before = this.pending.get(ino)
     if (before === undefined) return
-    this.pend({ ...before, size: data.sizeOf(ino, this.tree.inodes.size[slot] as number) })
+    this.pend({ ...before, size: data.sizeOf(ino, committed) })
   }
 
   /** What a process before this one had accepted, and not committed, shows again. */
@@ -177,7 +192,7 @@ export class View implements Fold {
     this.tell({ kind: "pending", pending })
   }
 
-  private forget(ino: number): void {
+  private unpend(ino: number): void {
     this.settling.delete(ino)
     if (this.pending.delete(ino)) this.tell({ kind: "settled", ino })
   }
@@ -186,7 +201,7 @@ export class View implements Fold {
   settle(ino: number): void {
     if (this.data?.isDirty(ino) === true) return
     if ((this.settling.get(ino) ?? 0) > this.version) return
-    this.forget(ino)
+    this.unpend(ino)
   }
 
   committed({ ino, version, moved }: Committed): void {

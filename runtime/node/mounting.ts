@@ -22,6 +22,7 @@ export const usual = {
   bufferBytes: undefined,
   memoryBytes: undefined,
   cacheMs: undefined,
+  replicaEntries: undefined,
   allowOther: true,
   fuse: "kernel",
   storesLate: false,
@@ -38,6 +39,7 @@ export interface Wanted {
   readonly bufferBytes: number | undefined
   readonly memoryBytes: number | undefined
   readonly cacheMs: number | undefined
+  readonly replicaEntries: number | undefined
   readonly allowOther: boolean
   readonly fuse: Way
   readonly storesLate: boolean
@@ -102,9 +104,10 @@ export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const found = ticket.issued.workspace
   const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
   makeDirectory(cache)
-  const { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, allowOther, fuse, storesLate } = wanted
-  const sizes = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, allowOther, fuse, storesLate }
-  const start: SidecarStart = { ...sizes, ticket, directory, cache, ...begun() }
+  const { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries } = wanted
+  const { allowOther, fuse, storesLate } = wanted
+  const sizes = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries }
+  const start: SidecarStart = { ...sizes, allowOther, fuse, storesLate, ticket, directory, cache, ...begun() }
   const keep = fuse === "native" ? (yield* libfuse).superviseNative : supervise
   const held = yield* keep(start, issue(globals, workspace, readOnly ? "ro" : "rw"))
   const record = recordOf(ticket, directory, cache)

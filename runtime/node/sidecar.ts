@@ -30,6 +30,7 @@ export interface SidecarStart extends Sizes {
   readonly fuse: Way
   readonly storesLate: boolean
   readonly cacheMs: number | undefined
+  readonly replicaEntries: number | undefined
   readonly resumed: boolean
   /** It was served in this very session before: what was accepted then is on the stage. */
   readonly staged: boolean
@@ -106,6 +107,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         writeback: start.writeback,
         allowOther: start.allowOther,
         storesLate: start.storesLate,
+        ...(start.replicaEntries === undefined ? {} : { replicaEntries: start.replicaEntries }),
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
         lost: start.lost,

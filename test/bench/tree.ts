@@ -44,7 +44,12 @@ const time = [1_779_465_601, 123_456_789] as const
 const created = (fields: object) =>
   JSON.parse(JSON.stringify({ _tag: "Created", uid: 1000, gid: 1000, time, ...fields }))
 
-const fill = (tree: Tree, entriesMax: number): void => {
+/** As different as they are in life, for what compresses them. */
+const digestOf = (ino: number): string =>
+  [0x9e3779b1, 0x85ebca6b].map((by) => (Math.imul(ino, by) >>> 0).toString(16).padStart(8, "0")).join("")
+const timeOf = (ino: number): [number, number] => [time[0] + (ino >>> 6), (Math.imul(ino, 2654435761) >>> 0) % 1e9]
+
+export const fill = (tree: Tree, entriesMax: number): void => {
   let version = 0
   let entries = 0
   let slice = 1
@@ -59,8 +64,9 @@ const fill = (tree: Tree, entriesMax: number): void => {
     for (let at = 0; at < filesOfDirectory * directoriesOfDirectory && entries < entriesMax; at++, entries++) {
       const ino = tree.nextIno
       evolve(tree, created({ ino, parent, name: `source-file-${ino}.ts`, type: "file", mode: 0o644 }), ++version)
-      const placement = { chunk: 0, pos: 0, id: slice++, size: 2500, off: 0, len: 2500, digests: "0123456789abcdef" }
-      evolve(tree, { _tag: "Written", ino, slices: [placement], size: 2500, time: [...time], version }, version)
+      const size = 100 + (Math.imul(ino, 2654435761) >>> 18)
+      const placement = { chunk: 0, pos: 0, id: slice++, size, off: 0, len: size, digests: digestOf(ino) }
+      evolve(tree, { _tag: "Written", ino, slices: [placement], size, time: timeOf(ino), version }, version)
     }
   }
 }
