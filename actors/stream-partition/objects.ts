@@ -44,7 +44,7 @@ const needsOf = (command: Command): ReadonlyArray<string | undefined> => {
 
 const none: ReadonlyArray<undefined> = []
 
-/** Why this caller may not command this, or why an object that it names may not be relied on; nothing when all is well. */
+/** Why this caller may not command this, or which object it may not rely on; nothing when all is well. */
 export const objection = (state: State, command: Command | Tick, caller: string): Refusal | undefined => {
   if (command._tag === "Tick") return undefined
   const allowed = callers[command._tag]

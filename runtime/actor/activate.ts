@@ -1,6 +1,6 @@
 /** Brings one actor into memory: its newest snapshot, then what the log holds behind it. */
 import { Effect, Schedule, Stream } from "effect"
-import type { Placed } from "../../messages/entry.ts"
+import type { Placed, Position } from "../../messages/entry.ts"
 import type { Failure } from "../../messages/envelope.ts"
 import { Corrupt, type Read } from "../ports/journal.ts"
 import type { Snapshot } from "../ports/snapshots.ts"
@@ -57,6 +57,13 @@ const corrupt = (owned: Owned, position: number, why: string): Failure => ({
 })
 
 const read = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
+  const failure = yield* attempt(owned, cell, tailOf(owned, cell))
+  if (failure === undefined) return undefined
+  // What was covered by snapshots was not read when the shard was taken over: the log may have it still.
+  return (yield* attempt(owned, cell, wholeOf(owned, cell))) === undefined ? undefined : failure
+})
+
+const attempt = Effect.fnUntraced(function* (owned: Owned, cell: Cell, tail: ReturnType<typeof wholeOf>) {
   cell.reset()
   let newest = 0
   const snapshot = yield* owned.snapshots.latest(snapshotName(cell), (damaged) => {
@@ -64,10 +71,13 @@ const read = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
   })
   newest = Math.max(newest, snapshot?.version ?? 0)
   if (snapshot !== undefined) yield* load(owned, cell, snapshot)
-  const failure = yield* inSteps(replaying(owned, cell, yield* tailOf(owned, cell)))
-  if (failure !== undefined || cell.version >= newest) return failure
+  const failure = yield* inSteps(replaying(owned, cell, yield* tail))
+  if (failure !== undefined) return failure
+  const isMissing = cell.version === 0 && owned.actors.known.has(cell.key)
+  if (cell.version >= newest && !isMissing) return undefined
   // The snapshot was the only place that held this: to begin anew would be to forget what was acknowledged.
-  const why = `the snapshot of version ${newest} cannot be read, and the log behind it ends at version ${cell.version}`
+  const lost = newest === 0 ? "its snapshot is missing" : `the snapshot of version ${newest} cannot be read`
+  const why = `${lost}, and the log behind it ends at version ${cell.version}`
   return corrupt(owned, owned.actors.head, `${cell.key}: ${why}`)
 })
 
@@ -87,13 +97,18 @@ const load = Effect.fnUntraced(function* (owned: Owned, cell: Cell, { version, b
 const whyOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** What the log holds of one actor: kept from the claim, or read again when the actor fell since. */
-const tailOf = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
+const tailOf = (owned: Owned, cell: Cell) => {
   const kept = owned.tails.get(cell.key)
-  if (kept !== undefined) return kept
   const from = owned.actors.dirty.get(cell.key)
-  if (from === undefined) return []
+  if (kept !== undefined || from === undefined) return Effect.succeed(kept ?? [])
+  return entriesOf(owned, cell, from - 1)
+}
+
+const wholeOf = (owned: Owned, cell: Cell) => entriesOf(owned, cell, 0)
+
+const entriesOf = Effect.fnUntraced(function* (owned: Owned, cell: Cell, after: Position) {
   const tail: Array<Read> = []
-  yield* owned.journal.read(owned.shard, from - 1).pipe(
+  yield* owned.journal.read(owned.shard, after).pipe(
     Stream.runForEach((page) =>
       Effect.sync(() => {
         for (const each of page) {
@@ -103,7 +118,7 @@ const tailOf = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
       })
     )
   )
-  return tail
+  return tail as ReadonlyArray<Read>
 })
 
 const isSent = ({ entry }: Placed): boolean => entry.caller === outboxCaller

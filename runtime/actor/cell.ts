@@ -72,9 +72,10 @@ export class Cell {
     this.handedOut = undefined
   }
 
-  /** Its state is whole: from here on, followers can be told what was committed. */
-  begin(): void {
-    if (this.kind.followed) this.recent = new Recent(this.version)
+  /** Somebody follows: from here on, what is committed can be told again. Who is followed by nobody keeps nothing. */
+  tellsFollowers(): Recent {
+    this.recent ??= new Recent(this.version)
+    return this.recent
   }
 
   /**

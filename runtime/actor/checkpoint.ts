@@ -12,6 +12,9 @@ import { checkpointName, type ShardCheckpoint } from "./recover.ts"
 /** Snapshots under way at once: enough to hide a store's latency, few enough not to crowd out its other users. */
 const snapshotsAtOnce = 4
 
+/** Fewer entries than this are read faster than a checkpoint is written. */
+const coveredEntriesMin = 500
+
 /** A follower that has not taken all parts of a state by then begins anew, and memory has the bytes back. */
 const handedOutMs = 30_000
 
@@ -45,25 +48,46 @@ const round = Effect.fnUntraced(function* (owned: Owned) {
     putAway(owned, cell, idle)
   })
   yield* Effect.forEach(quiet, rest, { concurrency: snapshotsAtOnce, discard: true })
+  yield* cover(owned)
 })
+
+/** While a shard rests, its log is only its past: whoever takes it over need not read what is covered by snapshots. */
+const cover = Effect.fnUntraced(function* (owned: Owned) {
+  const { actors, checkpoint, size } = owned
+  const { head } = actors
+  if (actors.dirty.size > 0 || owned.outboxDone() < head || size.total - checkpoint.covered < coveredEntriesMin) return
+  const { bytes, entries } = size
+  const made: ShardCheckpoint = { ...told(owned), covered: { position: head, bytes, entries } }
+  checkpoint.covered = size.total
+  yield* saveCheckpoint(owned, head, made)
+})
+
+const told = ({ dues, actors }: Owned) => ({ dues: dues.entries(), known: actors.known.save() })
 
 /** Covers the older half of the log with snapshots, and cuts it off. */
 const shorten = Effect.fnUntraced(function* (owned: Owned) {
   const { actors, size } = owned
   const middle = size.middle
   const old = [...actors.dirty].filter(([, from]) => from <= middle).sort(([, a], [, b]) => a - b)
-  yield* Effect.forEach(old, ([key]) => cover(owned, key), { concurrency: snapshotsAtOnce, discard: true })
+  yield* Effect.forEach(old, ([key]) => coverOne(owned, key), { concurrency: snapshotsAtOnce, discard: true })
   // What is due and the place up to which it is folded have to be of the same moment.
   const { head } = actors
-  const checkpoint: ShardCheckpoint = { dues: owned.dues.entries() }
+  const checkpoint: ShardCheckpoint = told(owned)
   // The log reaches back to the checkpoint before this one, so that timers survive damage to the newest.
   const before = owned.checkpoint.head
   const floor = Math.min(firstDirty(owned), owned.outboxDone() + 1, before + 1)
-  const name = checkpointName(owned.shard)
-  yield* owned.snapshots.save(name, { version: head, bytes: Buffer.from(JSON.stringify(checkpoint)) })
-  owned.checkpoint.head = head
+  yield* saveCheckpoint(owned, head, checkpoint)
   yield* owned.journal.truncate(owned.shard, floor)
   size.truncated(floor)
+})
+
+/** The one before it is kept. */
+const saveCheckpoint = Effect.fnUntraced(function* (owned: Owned, head: Position, made: ShardCheckpoint) {
+  const name = checkpointName(owned.shard)
+  const before = owned.checkpoint.head
+  if (before === head) return
+  yield* owned.snapshots.save(name, { version: head, bytes: Buffer.from(JSON.stringify(made)) })
+  owned.checkpoint.head = head
   yield* owned.snapshots.prune(name, before)
 })
 
@@ -74,7 +98,7 @@ const firstDirty = (owned: Owned): Position => {
 }
 
 /** One dirty actor, which is read first when it is not in memory. One that cannot be read keeps its part of the log. */
-const cover = Effect.fnUntraced(function* (owned: Owned, key: string) {
+const coverOne = Effect.fnUntraced(function* (owned: Owned, key: string) {
   const slash = key.indexOf("/")
   const kind = owned.actors.kindNamed(key.slice(0, slash))
   if (kind === undefined) return
@@ -124,5 +148,5 @@ const putAway = (owned: Owned, cell: Cell, idle: number): void => {
   const { actors } = owned
   const isQuiet = cell.mailbox.length === 0 && cell.batch === undefined && cell.usedAt <= idle && !cell.queued
   const isCovered = cell.stage === "stopped" || (cell.stage === "live" && !actors.dirty.has(cell.key))
-  if (isQuiet && isCovered) actors.cells.delete(cell.key)
+  if (isQuiet && isCovered) actors.putAway(cell)
 }

@@ -15,7 +15,14 @@ export const isFollowing = (name: string): boolean => name === "State" || name =
 export const tellFollower = (cell: Cell, delivery: Delivery): string | undefined => {
   const asked = parse(delivery.body)
   if (asked === undefined) return failedText({ _tag: "Malformed", why: `${delivery.name}: the body is not an object` })
+  cell.tellsFollowers()
   return delivery.name === "State" ? state(cell, asked) : since(cell, asked)
+}
+
+/** What is told of an actor that rests in this version, or nothing when it has to be woken to tell. */
+export const tellOfResting = (version: number, delivery: Delivery): string | undefined => {
+  const asked = delivery.name === "Since" ? parse(delivery.body)?.version : undefined
+  return isNatural(asked) && asked >= version ? okText(`{"version":${version},"entries":[]}`) : undefined
 }
 
 interface Asked {

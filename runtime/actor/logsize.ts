@@ -13,10 +13,13 @@ export class LogSize {
   private marks: Array<Mark> = []
   bytes = 0
   entries = 0
+  /** Of all entries that ever were, since this began. */
+  total = 0
 
   add(position: Position, bytes: number, entries: number): void {
     this.bytes += bytes
     this.entries += entries
+    this.total += entries
     const last = this.marks.at(-1)
     if (last === undefined || last.bytes >= markBytes || last.entries >= 1000) {
       this.marks.push({ position, bytes, entries })

@@ -42,8 +42,8 @@ export interface Owned {
   readonly tails: Map<string, Array<Read>>
   readonly dues: Dues
   readonly size: LogSize
-  /** The place of the newest checkpoint of the shard. */
-  readonly checkpoint: { head: Position }
+  /** The place of the newest checkpoint of the shard, and how many entries the log had seen when all were covered. */
+  readonly checkpoint: { head: Position; covered: number }
   /** The last place whose obligations are all met: the log is kept behind it. */
   readonly outboxDone: () => Position
   readonly offer: (delivery: Delivery) => void

@@ -94,6 +94,7 @@ export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) 
   })
   actors.head = log.head
   for (const [key, position] of recovered.dirty) actors.dirty.set(key, position)
+  actors.known = recovered.known
   const offer = (delivery: Delivery): void => {
     if (!pipeline.isOver) actors.offer(delivery)
     else delivery.answer(failedText({ _tag: "Unavailable", why: `shard ${shard} is moving` }))
@@ -101,7 +102,7 @@ export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) 
   const { tails, dues, size } = recovered
   const { journal, snapshots } = ports
   const outboxDone = () => outbox.done
-  const checkpoint = { head: recovered.checkpoint }
+  const checkpoint = { head: recovered.checkpoint, covered: 0 }
   const held = { actors, tails, dues, size, checkpoint }
   const owned: Owned = { shard, settings, log, journal, snapshots, ...held, outboxDone, offer }
   const fork = (work: Effect.Effect<void>) => Effect.forkIn(pipeline.watch(actors, work), scope)

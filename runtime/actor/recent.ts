@@ -17,6 +17,8 @@ export class Recent {
   }
 
   add(position: Position, entry: Entry): void {
+    // It may have begun behind what was still on its way into the log.
+    if (entry.version < this.from) return
     const text = publishedText(position, entry)
     this.texts.push(text)
     this.bytes += text.length

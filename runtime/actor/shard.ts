@@ -14,8 +14,9 @@ import { entryBytes } from "../journal/frame.ts"
 import { Batch } from "./batch.ts"
 import { Cell } from "./cell.ts"
 import { type Delivery, failedText, keyOf, okText, refusedText } from "./delivery.ts"
-import { isFollowing, tellFollower } from "./followers.ts"
+import { isFollowing, tellFollower, tellOfResting } from "./followers.ts"
 import type { Kind } from "./kind.ts"
+import { Known } from "./known.ts"
 
 /** What a shard tells its surroundings, and asks of them. */
 export interface Surroundings {
@@ -40,10 +41,14 @@ export class Shard {
   readonly cells = new Map<string, Cell>()
   /** Actors with entries that no snapshot covers, and the position of the first such entry. */
   readonly dirty = new Map<string, Position>()
+  /** Actors that there are, in memory or not. */
+  known = new Known()
   /** The place of the last committed entry. */
   head: Position = 0
   waiting = 0
   private line: Array<Cell> = []
+  /** Followed actors that were put away, in their versions: those who have heard of all of it need not wake them. */
+  private readonly resting = new Map<string, number>()
   private readonly kinds: ReadonlyMap<string, Kind>
   private readonly around: Surroundings
   private readonly lostText: string
@@ -60,6 +65,9 @@ export class Shard {
     if (kind === undefined) return this.fail(delivery, { _tag: "Malformed", why: `no kind ${delivery.kind}` })
     // Looked at first: a shard that has too much to do does not bring further actors into memory.
     if (this.waiting >= shardCommandsMax) return this.busy(delivery)
+    const rests = this.resting.get(keyOf(delivery.kind, delivery.id))
+    const told = rests === undefined ? undefined : tellOfResting(rests, delivery)
+    if (told !== undefined) return delivery.answer(this.around.mayAnswer() ? told : this.lostText)
     const cell = this.cellOf(kind, delivery.id)
     if (cell.mailbox.length >= mailboxCommandsMax) return this.busy(delivery)
     cell.mailbox.push(delivery)
@@ -74,6 +82,7 @@ export class Shard {
     if (known !== undefined) return known
     const cell = new Cell(kind, id, key)
     cell.reset()
+    this.resting.delete(key)
     this.cells.set(key, cell)
     this.around.activate(cell)
     return cell
@@ -83,11 +92,16 @@ export class Shard {
     return this.kinds.get(name)
   }
 
+  /** All of it is in the log: it leaves memory until somebody asks for it. */
+  putAway(cell: Cell): void {
+    this.cells.delete(cell.key)
+    if (cell.kind.followed && cell.stage === "live") this.resting.set(cell.key, cell.version)
+  }
+
   /** The actor has been read, or cannot be. */
   activated(cell: Cell, failure?: Failure): void {
     if (this.cells.get(cell.key) !== cell) return
     cell.stage = failure === undefined ? "live" : "stopped"
-    if (failure === undefined) cell.begin()
     cell.failure = failure
     cell.usedAt = this.around.now()
     if (failure?._tag === "Unavailable") this.dismiss(cell, failure)
@@ -124,7 +138,10 @@ export class Shard {
     for (const [index, entry] of batch.entries.entries()) {
       const position = positions[index] as Position
       const key = (batch.cells[index] as Cell).key
-      if (!this.dirty.has(key)) this.dirty.set(key, position)
+      if (!this.dirty.has(key)) {
+        this.dirty.set(key, position)
+        this.known.add(key)
+      }
       placed.push({ position, entry })
     }
     this.head = positions.at(-1) ?? this.head
@@ -138,6 +155,7 @@ export class Shard {
     for (const batch of batches) batch.abandon(this.lostText)
     for (const cell of this.cells.values()) for (const delivery of cell.mailbox) delivery.answer(this.lostText)
     this.cells.clear()
+    this.resting.clear()
     this.line = []
     this.waiting = 0
   }
@@ -161,7 +179,8 @@ export class Shard {
   /** Handles an actor's mailbox until it is empty, the batch is full, or the actor fell. */
   private drain(cell: Cell, batch: Batch, now: number): number {
     const mailbox = cell.mailbox
-    cell.usedAt = now
+    // Followers look after those whom nobody uses too.
+    if (mailbox.some(({ name }) => name !== "Since")) cell.usedAt = now
     let handled = 0
     while (handled < mailbox.length && cell.stage !== "waking" && !isFull(batch)) {
       this.handle(cell, mailbox[handled] as Delivery, batch, now)
