@@ -10,12 +10,15 @@ import { createInterface } from "node:readline"
 import { Pool } from "undici"
 import { launcher } from "../real/node.ts"
 import { Lane } from "./lane.ts"
+import { ursula } from "./ursula.ts"
 
 export interface Target {
   readonly name: string
   readonly url: string
   readonly pid: number
   readonly stop: () => Promise<void>
+  /** Where its streams are. */
+  readonly under?: string
 }
 
 const print = (line: object): void => console.log(JSON.stringify(line))
@@ -76,9 +79,9 @@ const reference = async (place: string, mode: "memory" | "file"): Promise<Target
 const body = "x".repeat(256)
 let streams = 0
 
-const newStream = async (pool: Pool, type = "text/plain"): Promise<string> => {
+const newStream = async (pool: Pool, under = "/v1/stream/", type = "text/plain"): Promise<string> => {
   streams += 1
-  const path = `/v1/stream/bench-${process.pid}-${streams}`
+  const path = `${under}bench-${process.pid}-${streams}`
   const { statusCode, body: answer } = await pool.request({ path, method: "PUT", headers: { "content-type": type } })
   await answer.dump()
   if (statusCode !== 201) throw new Error(`a stream was not made: ${statusCode}`)
@@ -100,9 +103,9 @@ export const warmCount = (lanes: number): number => (lanes > 1 ? 20_000 : 1_000)
 const warmMsMax = 15_000
 
 /** So many lanes, each with one append under way at a time, for so long. */
-export const appends = async ({ name, url, pid }: Target, lanes: number, streamCount: number, ms: number) => {
+export const appends = async ({ name, url, pid, under }: Target, lanes: number, streamCount: number, ms: number) => {
   const pool = new Pool(url, { connections: 4 })
-  const paths = await Promise.all(Array.from({ length: streamCount }, () => newStream(pool)))
+  const paths = await Promise.all(Array.from({ length: streamCount }, () => newStream(pool, under)))
   await pool.close()
   const open = Array.from({ length: lanes }, () => new Lane(url))
   const times: Array<number> = []
@@ -144,9 +147,9 @@ export const appends = async ({ name, url, pid }: Target, lanes: number, streamC
 }
 
 /** One append every 20 ms, and when each of the subscribers has it. */
-const eventStreams = async ({ name, url }: Target, subscribers: number, history: number, count: number) => {
+const eventStreams = async ({ name, url, under }: Target, subscribers: number, history: number, count: number) => {
   const pool = new Pool(url, { connections: 4 })
-  const path = await newStream(pool)
+  const path = await newStream(pool, under)
   for (let left = history; left > 0; left -= 100)
     await Promise.all(Array.from({ length: Math.min(100, left) }, () => append(pool, path, body)))
   const times: Array<number> = []
@@ -189,13 +192,33 @@ const eventStreams = async ({ name, url }: Target, subscribers: number, history:
   return row
 }
 
-const catchUp = async ({ name, url }: Target, readers: number, rounds: number) => {
+/** A history of 10 MB, and how it comes to be. */
+interface History {
+  readonly name: string
+  readonly type: string
+  readonly body: string | Buffer
+  readonly count: number
+}
+
+const record = JSON.stringify({ text: "x".repeat(244) })
+const histories: ReadonlyArray<History> = [
+  { name: "256 B", type: "text/plain", body, count: 40_000 },
+  { name: "JSON of 256 B", type: "application/json", body: `[${Array(256).fill(record).join(",")}]`, count: 156 },
+  { name: "64 KiB", type: "application/octet-stream", body: Buffer.alloc(64 * 1024, 7), count: 160 }
+]
+
+/** The whole of a history, by so many readers at once, so often. */
+const catchUp = async ({ name, url }: Target, history: History, readers: number, rounds: number) => {
   const pool = new Pool(url, { connections: 1 })
-  const path = await newStream(pool, "application/octet-stream")
-  const block = Buffer.alloc(64 * 1024, 7)
-  for (let index = 0; index < 160; index++) await append(pool, path, block, "application/octet-stream")
+  const path = await newStream(pool, history.type)
   await pool.close()
   const lanes = Array.from({ length: readers }, () => new Lane(url))
+  let left = history.count
+  const write = async (lane: Lane): Promise<void> => {
+    const request = lane.post(path, history.type, history.body)
+    while (left-- > 0) await lane.send(request)
+  }
+  await Promise.all(lanes.map(write))
   let bytes = 0
   const read = async (lane: Lane): Promise<void> => {
     for (let offset = "-1"; ; ) {
@@ -206,15 +229,16 @@ const catchUp = async ({ name, url }: Target, readers: number, rounds: number) =
       if (/\r\nstream-up-to-date: *true/i.test(head)) return
     }
   }
-  await read(lanes[0] as Lane)
+  await Promise.all(lanes.map(read))
+  const whole = bytes / readers
   bytes = 0
   const from = performance.now()
   for (let index = 0; index < rounds; index++) await Promise.all(lanes.map(read))
   const seconds = (performance.now() - from) / 1000
   for (const lane of lanes) lane.close()
-  if (bytes !== readers * rounds * 160 * block.length) throw new Error(`${bytes} bytes were read`)
+  if (bytes !== readers * rounds * whole || whole < 9e6) throw new Error(`${bytes} bytes were read`)
   const row = { megabytesPerSecond: round(bytes / 1e6 / seconds) }
-  print({ bench: "catch-up of 10 MB", readers, server: name, ...row })
+  print({ bench: "catch-up of 10 MB", of: history.name, readers, server: name, ...row })
   return row
 }
 
@@ -226,7 +250,8 @@ const measure = async (target: Target, ms: number) => {
   const fresh = await eventStreams(target, 100, 0, 30)
   const old = await eventStreams(target, 100, 20_000, 30)
   const read = await catchUp(target, 32, 3)
-  return { one, many, wide, live, fresh, old, read }
+  const json = await batches(target, 16, ms)
+  return { one, many, wide, live, fresh, old, read, json }
 }
 
 type Measured = Awaited<ReturnType<typeof measure>>
@@ -238,6 +263,7 @@ const ratios = (mine: Measured, name: string, theirs: Measured): void =>
     "appends, 64 streams": round(mine.wide.perSecond / theirs.wide.perSecond),
     "p50 of one lane": round(mine.one.p50 / theirs.one.p50),
     "p99 of 500 subscribers": round(mine.live.p99 / theirs.live.p99),
+    "messages in batches": round(mine.json.perSecond / theirs.json.perSecond),
     "catch-up": round(mine.read.megabytesPerSecond / theirs.read.megabytesPerSecond)
   })
 
@@ -251,6 +277,13 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
       () => reference(place, "file")
     )
   else print({ skipped: "the reference server: DURABLE_STREAMS_SERVER names no directory of its package" })
+  const given = args.indexOf("--ursula")
+  const binary = given < 0 ? undefined : args[given + 1]
+  if (binary !== undefined)
+    makers.push(
+      () => ursula(binary, directory(), "disk"),
+      () => ursula(binary, directory(), "memory")
+    )
   const measured: Array<readonly [string, Measured]> = []
   for (const make of makers) {
     const target = await make()
