@@ -20,6 +20,17 @@ const indexBytesMax = 16 * 1024 * 1024
 /** One request to the store fetches so much where as much is missing: it costs hardly more than a block. */
 const fetchBytes = 1024 * 1024
 
+/** So many are awaited at a time: some requests to the store are under way together. */
+const blocksAtOnce = 64
+
+interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+const joined = (parts: ReadonlyArray<Buffer>): Buffer =>
+  parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
+
 /** Kept up to a number of bytes; what was used last stays longest. */
 class Cache<Value> {
   private readonly kept = new Map<string, { readonly value: Value; readonly size: number }>()
@@ -69,13 +80,17 @@ export class Cold {
     this.blocks = new Cache(bytesMax)
   }
 
-  /** The bytes of a part, from the beginning of the append in which it begins. */
-  read({ object, segment, skip, size }: StoredPart & { readonly segment: Place }): Effect.Effect<Buffer, ColdFailed> {
+  /** The bytes of a part, from the beginning of the append in which it begins: as blocks hold them, not copied. */
+  parts({ object, segment, skip, size }: StoredPart & { readonly segment: Place }) {
     return Effect.flatMap(this.indexOf(object, segment), (index) => {
       const asked = segment.from + skip
       const from = startOf(index, asked)
-      return this.bytesOf(object, index, { from, to: asked + size })
+      return this.slices(object, index, { from, to: asked + size })
     })
+  }
+
+  read(part: StoredPart & { readonly segment: Place }): Effect.Effect<Buffer, ColdFailed> {
+    return Effect.map(this.parts(part), joined)
   }
 
   /** Where the appends of a part end. */
@@ -107,18 +122,29 @@ export class Cold {
     })
   }
 
-  private bytesOf(object: string, { blocks }: Index, { from, to }: { readonly from: number; readonly to: number }) {
+  private slices(object: string, { blocks }: Index, { from, to }: Span): Effect.Effect<Array<Buffer>, ColdFailed> {
     const first = blocks.findIndex((block) => block.from + block.size > from)
-    return Effect.gen({ self: this }, function* () {
-      const parts: Array<Buffer> = []
-      for (let each = first; each >= 0 && each < blocks.length; each++) {
-        const block = blocks[each] as IndexedBlock
-        if (block.from >= to) break
-        const bytes = yield* this.block(object, blocks, each)
-        parts.push(bytes.subarray(Math.max(0, from - block.from), Math.min(block.size, to - block.from)))
+    const wanted: Array<number> = []
+    for (let each = first; each >= 0 && (blocks[each]?.from ?? to) < to; each++) wanted.push(each)
+    const cut = (bytes: Buffer, each: number): Buffer => {
+      const block = blocks[each] as IndexedBlock
+      return bytes.subarray(Math.max(0, from - block.from), Math.min(block.size, to - block.from))
+    }
+    return Effect.suspend(() => {
+      const known: Array<Buffer> = []
+      for (const each of wanted) {
+        const bytes = this.blocks.get(nameOf(object, blocks[each] as IndexedBlock))
+        if (bytes === undefined) break
+        known.push(cut(bytes, each))
       }
-      return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
+      if (known.length === wanted.length) return Effect.succeed(known)
+      const fetched = (each: number) => Effect.map(this.block(object, blocks, each), (bytes) => cut(bytes, each))
+      return Effect.forEach(wanted, fetched, { concurrency: blocksAtOnce })
     })
+  }
+
+  private bytesOf(object: string, index: Index, span: Span): Effect.Effect<Buffer, ColdFailed> {
+    return Effect.map(this.slices(object, index, span), joined)
   }
 
   private block(object: string, blocks: ReadonlyArray<IndexedBlock>, each: number): Effect.Effect<Buffer, ColdFailed> {

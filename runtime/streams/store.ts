@@ -35,13 +35,14 @@ export class Store {
     })
   }
 
-  /** The bytes of all parts, in their order. */
+  /** The bytes of all parts, in their order; there may be more of these than of those. */
   bytesOf(parts: ReadonlyArray<Part>): Effect.Effect<Array<Buffer>, ColdFailed> {
-    return Effect.forEach(parts, (part) => {
+    const each = Effect.forEach(parts, (part): Effect.Effect<Buffer | Array<Buffer>, ColdFailed> => {
       if (Buffer.isBuffer(part)) return Effect.succeed(part)
-      if (part.segment !== undefined) return this.cold.read({ ...part, segment: part.segment })
+      if (part.segment !== undefined) return this.cold.parts({ ...part, segment: part.segment })
       return Effect.map(this.get(part.object), (bytes) => bytes.subarray(part.skip, part.skip + part.size))
     })
+    return Effect.map(each, (found) => found.flat())
   }
 
   /** A wire as it would have been sent, wherever its bytes lie; undefined when no append begins at this offset. */

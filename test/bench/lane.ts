@@ -11,6 +11,7 @@ export interface Answer {
 const headEnd = Buffer.from("\r\n\r\n")
 const lineEnd = Buffer.from("\r\n")
 const crlf = 2
+const readBytes = 256 * 1024
 
 const lengthIn = (head: string): number => Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0)
 
@@ -35,7 +36,7 @@ class Incoming {
   #takeHead(bytes: Buffer): Buffer {
     const end = bytes.indexOf(headEnd)
     if (end < 0) {
-      this.#rest = bytes
+      this.#rest = Buffer.from(bytes)
       return bytes.subarray(0, 0)
     }
     this.head = bytes.toString("latin1", 0, end)
@@ -56,7 +57,7 @@ class Incoming {
       if (!this.#isChunked || this.#isLastChunk) return true
       const end = bytes.indexOf(lineEnd)
       if (end < 0) {
-        this.#rest = bytes
+        this.#rest = Buffer.from(bytes)
         return false
       }
       const size = Number.parseInt(bytes.toString("latin1", 0, end), 16)
@@ -79,8 +80,13 @@ export class Lane {
   constructor(url: string) {
     const { hostname, port, host } = new URL(url)
     this.#host = host
-    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true })
-    this.#socket.on("data", (part) => this.#hear(part))
+    // Read into the same bytes again and again: nothing of an answer is kept.
+    const callback = (size: number, bytes: Uint8Array): boolean => {
+      this.#hear((bytes as Buffer).subarray(0, size))
+      return true
+    }
+    const onread = { buffer: Buffer.alloc(readBytes), callback }
+    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
     this.#socket.on("error", (error) => this.#failed?.(error))
     this.#socket.on("close", () => this.#failed?.(new Error("the server ended the connection")))
   }

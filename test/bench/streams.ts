@@ -9,6 +9,8 @@ import { performance } from "node:perf_hooks"
 import { createInterface } from "node:readline"
 import { Pool } from "undici"
 import { launcher } from "../real/node.ts"
+import { batches } from "./batches.ts"
+import { catchUps } from "./history.ts"
 import { Lane } from "./lane.ts"
 import { ursula } from "./ursula.ts"
 
@@ -192,56 +194,6 @@ const eventStreams = async ({ name, url, under }: Target, subscribers: number, h
   return row
 }
 
-/** A history of 10 MB, and how it comes to be. */
-interface History {
-  readonly name: string
-  readonly type: string
-  readonly body: string | Buffer
-  readonly count: number
-}
-
-const record = JSON.stringify({ text: "x".repeat(244) })
-const histories: ReadonlyArray<History> = [
-  { name: "256 B", type: "text/plain", body, count: 40_000 },
-  { name: "JSON of 256 B", type: "application/json", body: `[${Array(256).fill(record).join(",")}]`, count: 156 },
-  { name: "64 KiB", type: "application/octet-stream", body: Buffer.alloc(64 * 1024, 7), count: 160 }
-]
-
-/** The whole of a history, by so many readers at once, so often. */
-const catchUp = async ({ name, url }: Target, history: History, readers: number, rounds: number) => {
-  const pool = new Pool(url, { connections: 1 })
-  const path = await newStream(pool, history.type)
-  await pool.close()
-  const lanes = Array.from({ length: readers }, () => new Lane(url))
-  let left = history.count
-  const write = async (lane: Lane): Promise<void> => {
-    const request = lane.post(path, history.type, history.body)
-    while (left-- > 0) await lane.send(request)
-  }
-  await Promise.all(lanes.map(write))
-  let bytes = 0
-  const read = async (lane: Lane): Promise<void> => {
-    for (let offset = "-1"; ; ) {
-      const { status, head, bodyBytes } = await lane.send(lane.get(`${path}?offset=${offset}`))
-      if (status !== 200) throw new Error(`a read was answered with ${status}`)
-      bytes += bodyBytes
-      offset = /\r\nstream-next-offset: *(\S+)/i.exec(head)?.[1] ?? ""
-      if (/\r\nstream-up-to-date: *true/i.test(head)) return
-    }
-  }
-  await Promise.all(lanes.map(read))
-  const whole = bytes / readers
-  bytes = 0
-  const from = performance.now()
-  for (let index = 0; index < rounds; index++) await Promise.all(lanes.map(read))
-  const seconds = (performance.now() - from) / 1000
-  for (const lane of lanes) lane.close()
-  if (bytes !== readers * rounds * whole || whole < 9e6) throw new Error(`${bytes} bytes were read`)
-  const row = { megabytesPerSecond: round(bytes / 1e6 / seconds) }
-  print({ bench: "catch-up of 10 MB", of: history.name, readers, server: name, ...row })
-  return row
-}
-
 const measure = async (target: Target, ms: number) => {
   const one = await appends(target, 1, 1, ms)
   const many = await appends(target, 64, 1, ms)
@@ -249,9 +201,10 @@ const measure = async (target: Target, ms: number) => {
   const live = await eventStreams(target, 500, 0, 20)
   const fresh = await eventStreams(target, 100, 0, 30)
   const old = await eventStreams(target, 100, 20_000, 30)
-  const read = await catchUp(target, 32, 3)
+  // A store that takes its time for each append would be written for minutes.
+  const reads = await catchUps(target, many.perSecond > 1000, 32, 3)
   const json = await batches(target, 16, ms)
-  return { one, many, wide, live, fresh, old, read, json }
+  return { one, many, wide, live, fresh, old, reads, json }
 }
 
 type Measured = Awaited<ReturnType<typeof measure>>
@@ -264,7 +217,12 @@ const ratios = (mine: Measured, name: string, theirs: Measured): void =>
     "p50 of one lane": round(mine.one.p50 / theirs.one.p50),
     "p99 of 500 subscribers": round(mine.live.p99 / theirs.live.p99),
     "messages in batches": round(mine.json.perSecond / theirs.json.perSecond),
-    "catch-up": round(mine.read.megabytesPerSecond / theirs.read.megabytesPerSecond)
+    ...Object.fromEntries(
+      theirs.reads.map(({ of, perSecond }) => {
+        const own = mine.reads.find((row) => row.of === of)
+        return [`catch-up, ${of}`, round((own?.perSecond ?? 0) / perSecond)]
+      })
+    )
   })
 
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
