@@ -23,6 +23,9 @@ import { version } from "./version.ts"
 const text = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withDescription(description), Flag.withMetavar(metavar), Flag.optional)
 
+/** A day: who wants to keep everything in memory has it there until the night. */
+const idleMsMax = 86_400_000
+
 const flags = {
   http: text("http", "HOST:PORT", "Where HTTP listens (127.0.0.1:8080, or a free port when that is taken)"),
   nats: text("nats", "HOST:PORT", "Where the embedded broker listens (127.0.0.1:4222, or a free port)"),
@@ -44,6 +47,11 @@ const flags = {
   node: text("node", "NAME", "What this node is called in a cluster"),
   longPollMs: Flag.Int("long-poll-ms").pipe(
     Flag.withDescription("How long a long-poll on a stream waits (30000)"),
+    Flag.optional
+  ),
+  idleMs: Flag.Int("idle-ms").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("An actor that nobody used for so long leaves memory (60000)"),
     Flag.optional
   ),
   streamHotBytes: Flag.Int("stream-hot-bytes").pipe(
@@ -83,6 +91,12 @@ const checkShards = (shards: number | undefined): Effect.Effect<void, Problem> =
     ? Effect.void
     : Effect.fail(usage(`--shards ${shards}: between 1 and 4096`))
 
+const idleMsOf = (given: Given): Effect.Effect<number | undefined, Problem> => {
+  const idleMs = Option.getOrUndefined(given.idleMs)
+  const isFit = idleMs === undefined || (idleMs >= 100 && idleMs <= idleMsMax)
+  return isFit ? Effect.succeed(idleMs) : Effect.fail(usage(`--idle-ms ${idleMs}: between 100 and ${idleMsMax}`))
+}
+
 const optionsOf = Effect.fnUntraced(function* (given: Given) {
   const globals = yield* readGlobals
   const natsUrl = Option.getOrUndefined(given.natsUrl)
@@ -94,6 +108,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
   const streamsOpen = Option.getOrUndefined(given.streamsOpen)
   if (longPollMs !== undefined && (longPollMs < 10 || longPollMs > 600_000))
     return yield* usage(`--long-poll-ms ${longPollMs}: between 10 and 600000`)
+  const idleMs = yield* idleMsOf(given)
   const streamHotBytes = Option.getOrUndefined(given.streamHotBytes)
   if (streamHotBytes !== undefined && (streamHotBytes < 0 || streamHotBytes > partitionHotBytesMax / 2))
     return yield* usage(`--stream-hot-bytes ${streamHotBytes}: between 0 and ${partitionHotBytesMax / 2}`)
@@ -121,6 +136,7 @@ const optionsOf = Effect.fnUntraced(function* (given: Given) {
     ...(shards !== undefined && { shards }),
     ...(home !== undefined && { home }),
     ...(longPollMs !== undefined && { longPollMs }),
+    ...(idleMs !== undefined && { idleMs }),
     ...(streamHotBytes !== undefined && { streamHotBytes }),
     ...(given.streamSubjects && { streamSubjects: true }),
     ...(streamLimits !== undefined && { streamLimits }),

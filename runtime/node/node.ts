@@ -90,6 +90,8 @@ const leases = (ground: Ground, placement: Placement): Gauge => ({
   value: ground.registry === undefined ? 0 : placement.held().length
 })
 
+const settingsOf = ({ idleMs = settings.idleMs }: UpOptions, shards: number) => ({ ...settings, shards, idleMs })
+
 /** Every path that the node serves. */
 const routes = Effect.fnUntraced(function* (parts: {
   readonly ground: Ground
@@ -135,7 +137,7 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   yield* revoking(ground.bus, keys, (caller) => ground.drop?.(caller)).pipe(Effect.mapError(unusable(ground)))
   const live = new Live()
   const { heard } = live
-  const hosting = { node: options.node, kinds: kinds(), settings: { ...settings, shards }, client: asking, heard }
+  const hosting = { node: options.node, kinds: kinds(), settings: settingsOf(options, shards), client: asking, heard }
   const placement = yield* placementOf(ground, hosting)
   const about = aboutOf(options, ground)
   const route = router(yield* routes({ ground, placement, about, asking, keys, data, options, live }))

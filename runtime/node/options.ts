@@ -31,6 +31,8 @@ export interface UpOptions {
   readonly home?: string
   /** How long a long-poll on a stream waits. */
   readonly longPollMs?: number
+  /** An actor that was not used for so long leaves memory. */
+  readonly idleMs?: number
   /** Payloads that a partition of streams keeps in memory; 0 means all of them. */
   readonly streamHotBytes?: number
   /** What is appended is published, on a subject for each stream. */

@@ -1,16 +1,18 @@
 /**
- * Very many streams, of which some are written: `npm run bench -- streams-many [--streams N] [--active N] [--seconds
- * N]`.
+ * Very many streams, of which some are written: `npm run bench -- streams-many [--streams N] [--active N] [--seconds N]
+ * [--rounds N]`.
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { Effect } from "effect"
 import { Pool } from "undici"
+import { partitionOf } from "../../messages/stream.ts"
 import { directory } from "../real/child.ts"
 import { nodeProcess } from "../real/node.ts"
 
 const inFlight = 64
+const shards = 16
 
 /** What of a process is in memory, in bytes. */
 const rssOf = (pid: number | undefined): number => {
@@ -35,7 +37,12 @@ class Client {
     this.pool = new Pool(url, { connections: inFlight })
   }
 
-  async ask(method: "PUT" | "POST" | "HEAD" | "GET", path: string, expected: number, body?: string): Promise<number> {
+  async ask(
+    method: "PUT" | "POST" | "HEAD" | "GET" | "DELETE",
+    path: string,
+    expected: number,
+    body?: string
+  ): Promise<number> {
     const began = performance.now()
     const headers = { "content-type": "text/plain" }
     const { statusCode, body: answer } = await this.pool.request({ method, path, headers, ...(body && { body }) })
@@ -66,6 +73,22 @@ interface Plan {
   readonly streams: number
   readonly active: number
   readonly seconds: number
+  /** How often each partition is woken. */
+  readonly rounds: number
+}
+
+/** As much as a bench of some seconds: the heap and the caches of a node have their usual size then. */
+const warm = async (client: Client): Promise<void> => {
+  const paths = Array.from({ length: 2000 }, (_, stream) => `/ds/warm/stream-${stream}`)
+  for (const method of ["PUT", "POST", "GET", "DELETE"] as const) {
+    let done = 0
+    const expected = { PUT: 201, POST: 204, GET: 200, DELETE: 204 }[method]
+    await client.all(() => {
+      const path = paths[done++]
+      const body = method === "PUT" || method === "POST" ? "w".repeat(64) : undefined
+      return path === undefined ? undefined : () => client.ask(method, path, expected, body)
+    })
+  }
 }
 
 const create = async (client: Client, { streams }: Plan): Promise<number> => {
@@ -93,9 +116,39 @@ const write = async (client: Client, { streams, active, seconds }: Plan) => {
   return { appendsPerSecond: Math.round(times.length / seconds), ms: spread(times) }
 }
 
+/** What a node tells of itself. */
+const gauges = async (url: string): Promise<{ readonly actors: number; readonly heap: number }> => {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const of = (name: string) => Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1] ?? Number.NaN)
+  return { actors: of("artifacts_actors"), heap: of("nodejs_heap_used_bytes") }
+}
+
+/** Until no actor is in memory any more. */
+const rested = async (url: string): Promise<void> => {
+  for (const end = performance.now() + 60_000; (await gauges(url)).actors > 0; await sleep(200))
+    if (performance.now() > end) throw new Error("the node does not come to rest")
+}
+
+/** The first request to each partition while it rests, in turns a read and an append. */
+const wake = async (client: Client, url: string, { streams, rounds }: Plan) => {
+  const times: { readonly read: Array<number>; readonly append: Array<number> } = { read: [], append: [] }
+  for (let round = 0; round < rounds; round++) {
+    await rested(url)
+    await sleep(500)
+    const waiting = new Set(Array.from({ length: shards }, (_, partition) => partition))
+    for (let stream = round * 1009; waiting.size > 0; stream += 13) {
+      const path = pathOf(stream % streams)
+      if (!waiting.delete(partitionOf(path.slice("/ds/".length), shards))) continue
+      if (round % 2 === 0) times.read.push(await client.ask("GET", path, 200))
+      else times.append.push(await client.ask("POST", path, 204, "z".repeat(64)))
+    }
+  }
+  return { read: spread(times.read), append: spread(times.append), both: spread([...times.read, ...times.append]) }
+}
+
 const measured = Effect.fnUntraced(function* (plan: Plan) {
   const data = join(yield* directory("streams-many"), "data")
-  const flags = ["--nats", "127.0.0.1:0", "--durability", "process"]
+  const flags = ["--nats", "127.0.0.1:0", "--durability", "process", "--idle-ms", "3000", "--shards", String(shards)]
   const node = yield* nodeProcess({ name: "many", data, flags })
   yield* node.ready
   const wrong: Record<string, number> = {}
@@ -107,33 +160,39 @@ const measured = Effect.fnUntraced(function* (plan: Plan) {
       for (const [name, times] of client.wrong) wrong[name] = (wrong[name] ?? 0) + times
       return result
     })
-  // What a node has in memory anyway, once it has begun to work.
-  yield* use((client) => create(client, { ...plan, streams: 0 }))
-  yield* use((client) => client.ask("PUT", "/ds/many/first", 201))
-  yield* Effect.sleep(1_000)
-  const empty = rssOf(node.pid())
+  const memory = () => Effect.promise(async () => ({ rss: rssOf(node.pid()), heap: (await gauges(node.url)).heap }))
+  // What a node has in memory anyway, once it has worked for a while: these streams are gone again.
+  yield* use((client) => warm(client))
+  yield* Effect.sleep(10_000)
+  const empty = yield* memory()
+  const per = ({ rss, heap }: { readonly rss: number; readonly heap: number }) => ({
+    rss: Math.round((rss - empty.rss) / plan.streams),
+    heap: Math.round((heap - empty.heap) / plan.streams)
+  })
   const createdPerSecond = yield* use((client) => create(client, plan))
   const written = yield* use((client) => write(client, plan))
-  yield* Effect.promise(() => sleep(15_000))
-  const grown = rssOf(node.pid()) - empty
+  // The active ones go on a little, so that their partitions stay in memory while the collector does its work.
+  const busy = yield* use(async (client) => {
+    const end = performance.now() + 15_000
+    for (let turn = 0; performance.now() < end; turn++) {
+      await client.ask("POST", pathOf(turn % plan.active), 204, "y".repeat(16))
+      await sleep(10)
+    }
+    return { rss: rssOf(node.pid()), heap: (await gauges(node.url)).heap }
+  })
+  const wakeMs = yield* use((client) => wake(client, node.url, plan))
+  yield* Effect.promise(() => rested(node.url))
+  yield* Effect.sleep(10_000)
+  const resting = yield* memory()
   yield* node.kill
   yield* node.start
-  yield* Effect.sleep(2_000)
-  const fresh = rssOf(node.pid())
-  // After the start, every partition is read by the first request that needs it.
-  const cold = yield* use(async (client) => {
-    const times: Array<number> = []
-    for (let each = 0; each < 400; each++)
-      times.push(await client.ask("GET", pathOf(plan.active + ((each * 7919) % (plan.streams - plan.active))), 200))
-    return times
-  })
+  yield* Effect.sleep(5_000)
+  const fresh = yield* memory()
   return {
     ...{ ...plan, createdPerSecond: Math.round(createdPerSecond), ...written },
-    bytesPerStreamGrown: Math.round(grown / plan.streams),
-    bytesPerStreamAfterRestart: Math.round((fresh - empty) / plan.streams),
-    firstReadsMs: spread(cold.slice(0, 40)),
-    laterReadsMs: spread(cold.slice(200)),
-    wrong
+    emptyMb: { rss: Math.round(empty.rss / 1e6), heap: Math.round(empty.heap / 1e6) },
+    bytesPerStream: { active: per(busy), resting: per(resting), restarted: per(fresh) },
+    ...{ wakeMs, wrong }
   }
 })
 
@@ -144,10 +203,12 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
       streams: { type: "string", default: "100000" },
       active: { type: "string", default: "1000" },
       seconds: { type: "string", default: "10" },
+      rounds: { type: "string", default: "8" },
       json: { type: "boolean", default: false }
     }
   })
-  const plan = { streams: Number(values.streams), active: Number(values.active), seconds: Number(values.seconds) }
+  const of = (name: "streams" | "active" | "seconds" | "rounds") => Number(values[name])
+  const plan = { streams: of("streams"), active: of("active"), seconds: of("seconds"), rounds: of("rounds") }
   if (!(plan.streams > plan.active && plan.active >= 1 && plan.seconds >= 1))
     throw new Error("--streams has to be more than --active, and all are numbers from 1 on")
   const told = await Effect.runPromise(Effect.scoped(measured(plan)))
