@@ -71,9 +71,10 @@ const append = Command.make(
     ),
     type,
     create: Flag.Boolean("create").pipe(Flag.withDescription("Make the stream first"), Flag.withDefault(false)),
-    ifMatch: text("if-match", "OFFSET", "Only when the stream ends there")
+    ifMatch: text("if-match", "OFFSET", "Only when the stream ends there"),
+    fence: text("fence", "FENCE", "Only while the claim holds that was answered with it")
   },
-  Effect.fnUntraced(function* ({ name: stream, data, lines, type: wanted, create: isNew, ifMatch }) {
+  Effect.fnUntraced(function* ({ name: stream, data, lines, type: wanted, create: isNew, ifMatch, fence }) {
     const to = yield* reached
     const path = yield* pathOf(stream)
     const usual = Option.getOrUndefined(wanted) ?? (yield* typeOf(to, path)) ?? "text/plain"
@@ -81,7 +82,14 @@ const append = Command.make(
     const expected = Option.getOrUndefined(ifMatch)
     if (expected !== undefined && Option.isNone(data))
       return yield* usage("--if-match is for one append: give the data as an argument")
-    const next = yield* appendTo(to, { path, type: usual, data: Option.getOrUndefined(data), lines, ifMatch: expected })
+    const next = yield* appendTo(to, {
+      path,
+      type: usual,
+      data: Option.getOrUndefined(data),
+      lines,
+      ifMatch: expected,
+      fence: Option.getOrUndefined(fence)
+    })
     if (to.json) yield* write(asJson({ stream, next_offset: next }))
   })
 ).pipe(Command.withDescription("Append to a stream, from an argument or the standard input"))

@@ -1,7 +1,7 @@
 /** The data of streams through pipes: from the standard input into them, and from them to the standard output. */
 import { randomBytes } from "node:crypto"
 import { Effect } from "effect"
-import { isJsonType } from "../../messages/stream.ts"
+import { isJsonType, startOffset } from "../../messages/stream.ts"
 import { Problem } from "./problem.ts"
 import { bytesOf, call, callAgain, type Reached } from "./streamcall.ts"
 
@@ -27,6 +27,28 @@ export const show = (bytes: Uint8Array, isJson: boolean): Effect.Effect<void> =>
   return put(messages.map((message) => `${JSON.stringify(message)}\n`).join(""))
 }
 
+const dataOf = (type: string, bytes: Buffer): object => {
+  if (isJsonType(type)) return bytes.length <= 2 ? {} : { json: JSON.parse(bytes.toString()) as unknown }
+  if (bytes.length === 0) return {}
+  return type.startsWith("text/") ? { text: bytes.toString() } : { base64: bytes.toString("base64") }
+}
+
+/** What one answer has, as one line for a machine: the data, and where it lies. */
+const tell = (path: string, at: string, { headers }: Response, bytes: Uint8Array): Effect.Effect<void> => {
+  const data = dataOf(headers.get("content-type") ?? "", Buffer.from(bytes))
+  const isClosed = headers.get("stream-closed") === "true"
+  if (Object.keys(data).length === 0 && !isClosed) return Effect.void
+  const next = headers.get("stream-next-offset") ?? at
+  const offset = at === "-1" ? startOffset : at === "now" ? next : at
+  const told = {
+    stream: decodeURIComponent(path.slice("/ds/".length)),
+    ...{ offset, next_offset: next, ...data },
+    ...(headers.get("stream-up-to-date") === "true" && { up_to_date: true }),
+    ...(isClosed && { closed: true })
+  }
+  return put(`${JSON.stringify(told)}\n`)
+}
+
 export interface Reading {
   readonly path: string
   readonly offset: string
@@ -46,7 +68,9 @@ export const read = Effect.fnUntraced(function* (to: Reached, { path, offset, fo
     const response = yield* callAgain(to, `${path}?offset=${at}${live}${cursor}`, sending)
     const { headers } = response
     const isJson = isJsonType(headers.get("content-type") ?? "")
-    if (response.status === 200) yield* show(yield* bytesOf(response), isJson)
+    const bytes = response.status === 200 ? yield* bytesOf(response) : new Uint8Array()
+    if (to.json) yield* tell(path, at, response, bytes)
+    else if (response.status === 200) yield* show(bytes, isJson)
     at = headers.get("stream-next-offset") ?? at
     if (headers.get("stream-closed") === "true") return
     if (headers.get("stream-up-to-date") !== "true") continue
@@ -64,6 +88,8 @@ export interface Appending {
   /** Each line of the input is an append, or a message, of its own. */
   readonly lines: boolean
   readonly ifMatch: string | undefined
+  /** As a claim was answered with it. */
+  readonly fence: string | undefined
 }
 
 /** A producer of its own for one run of the command: what has to be sent again is appended once. */
@@ -79,13 +105,14 @@ class Sender {
   }
 
   send(body: Uint8Array<ArrayBuffer> | string) {
-    const { path, type, ifMatch } = this.given
+    const { path, type, ifMatch, fence } = this.given
     const headers = {
       "content-type": type,
       "producer-id": this.id,
       "producer-epoch": "0",
       "producer-seq": String(this.seq++),
-      ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` })
+      ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
+      ...(fence !== undefined && { "stream-fence": fence })
     }
     return Effect.map(
       callAgain(this.to, path, { method: "POST", headers, body }),

@@ -16,6 +16,9 @@ afterAll(async () => {
   cleanUp()
 })
 
+const start0 = "0000000000000000_0000000000000000"
+const offset4 = "0000000000000000_0000000000000004"
+
 const stream = (...args: ReadonlyArray<string>) => node.run("stream", ...args)
 const piped = (input: string, ...args: ReadonlyArray<string>) =>
   start(["--data", node.data, "stream", ...args], input).ended
@@ -51,6 +54,32 @@ describe("the stream commands", () => {
     const followed = await tail.ended
     expect(followed.code).toBe(0)
     expect(followed.stdout).toBe(`${text}end`)
+  })
+
+  it("tell machines where what they read lies, and what is wrong", async () => {
+    await stream("create", "machine", "--type", "application/json")
+    await stream("append", "machine", "[1,2]")
+    const read = await stream("read", "machine", "--json")
+    const line = { stream: "_default/machine", offset: start0, next_offset: offset4, json: [1, 2], up_to_date: true }
+    expect(JSON.parse(read.stdout)).toEqual(line)
+    const tail = start(["--data", node.data, "stream", "tail", "machine", "--offset=-1", "--json"])
+    const closed = { stream: "machine", closed: true, next_offset: offset4 }
+    expect(await node.json("stream", "close", "machine")).toEqual(closed)
+    const lines = (await tail.ended).stdout.trim().split("\n")
+    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ next_offset: offset4, closed: true })
+    expect(await node.json("stream", "append", "machine", "3")).toMatchObject({ error: { code: "409" } })
+    expect(await stream("append", "machine", "3", "--fence", "x")).toMatchObject({ code: 1 })
+    expect(await node.json("stream", "delete", "machine")).toEqual({ stream: "machine", deleted: true })
+    expect(await node.json("stream", "inspect", "machine")).toMatchObject({ error: { code: "404" } })
+    for (const args of [
+      ["fork", "machine", "m2"],
+      ["read", "machine"],
+      ["tail", "machine"],
+      ["close", "machine"]
+    ])
+      expect(await node.json("stream", ...args)).toMatchObject({ error: { code: "404" } })
+    expect(await node.json("stream", "ls", "a b")).toMatchObject({ error: { code: "400" } })
+    expect(await node.json("stream", "create", "x", "--ttl", "soon")).toMatchObject({ error: { code: "400" } })
   })
 
   it("need a key from elsewhere, and say what is wrong with what was typed", async () => {
