@@ -60,6 +60,12 @@ interface Target {
   readonly shards: number
 }
 
+/** One entry, or several that were committed together. */
+const published = (text: string): ReadonlyArray<Published> => {
+  const read = JSON.parse(text) as Published | ReadonlyArray<Published>
+  return "version" in read ? [read] : read
+}
+
 class Tail {
   version = 0
   isLoaded = false
@@ -156,7 +162,7 @@ export const follow = Effect.fnUntraced(function* (bus: Bus["Service"], client: 
   const tail = new Tail(fold)
   const decoder = new TextDecoder()
   yield* bus.subscribe(eventsSubject(kind, shardOf(kind, id, shards), id), (message) =>
-    tail.hear([JSON.parse(decoder.decode(message.body)) as Published])
+    tail.hear(published(decoder.decode(message.body)))
   )
   yield* loadState(client, target, tail)
   // It may have been made for somebody else, a while ago.

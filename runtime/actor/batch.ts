@@ -3,6 +3,13 @@ import type { Entry, Position } from "../../messages/entry.ts"
 import type { Cell } from "./cell.ts"
 import type { Delivery } from "./delivery.ts"
 
+interface Answered {
+  readonly delivery: Delivery
+  readonly text: string
+  /** What the text says, where it is at hand. */
+  readonly given: unknown
+}
+
 export class Batch {
   readonly entries: Array<Entry> = []
   readonly cells: Array<Cell> = []
@@ -12,7 +19,7 @@ export class Batch {
   readonly openedAt: number
   bytes = 0
   committed = false
-  private readonly answers: Array<{ readonly delivery: Delivery; readonly text: string }> = []
+  private readonly answers: Array<Answered> = []
   private readonly waiting: Array<() => void> = []
 
   constructor(openedAt: number) {
@@ -28,8 +35,8 @@ export class Batch {
   }
 
   /** Answers are released in the order in which they were given, once the batch is committed. */
-  release(delivery: Delivery, text: string): void {
-    this.answers.push({ delivery, text })
+  release(delivery: Delivery, text: string, given?: unknown): void {
+    this.answers.push({ delivery, text, given })
   }
 
   /** Calls back when the batch is committed; never, when the shard is lost before. */
@@ -40,7 +47,8 @@ export class Batch {
 
   commit(positions: ReadonlyArray<Position>, mayAnswer: boolean, lost: string): void {
     this.committed = true
-    for (const [index, cell] of this.cells.entries()) {
+    for (let index = 0; index < this.cells.length; index++) {
+      const cell = this.cells[index] as Cell
       const behind = cell.behindSnapshot
       const entry = this.entries[index] as Entry
       if (behind !== undefined && behind.from === undefined && entry.version > behind.version)
@@ -48,12 +56,21 @@ export class Batch {
       cell.recent?.add(positions[index] ?? 0, entry)
       if (cell.batch === this) cell.batch = undefined
     }
-    for (const { delivery, text } of this.answers) delivery.answer(mayAnswer ? text : lost)
+    for (const { delivery, text, given } of this.answers)
+      if (mayAnswer) delivery.answer(text, given)
+      else delivery.answer(lost)
     for (const callback of this.waiting) callback()
+    this.forget()
   }
 
   /** The shard was lost: whether the entries are in the log is not known here. */
   abandon(text: string): void {
     for (const { delivery } of this.answers) delivery.answer(text)
+    this.forget()
+  }
+
+  /** Whoever still holds it, until the next one comes, does not hold the actors too: they may leave memory. */
+  private forget(): void {
+    for (const all of [this.entries, this.cells, this.events, this.answers, this.waiting]) all.length = 0
   }
 }

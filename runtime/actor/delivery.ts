@@ -16,8 +16,8 @@ export interface Delivery {
   readonly commandId: string
   /** The latest useful moment in milliseconds since the epoch; 0 when there is none. */
   readonly deadline: number
-  /** Takes the encoded answer. Called once at most. */
-  readonly answer: (text: string) => void
+  /** Takes the encoded answer, and what it says where that is at hand. Called once at most. */
+  readonly answer: (text: string, given?: unknown) => void
 }
 
 export const keyOf = (kind: string, id: string): string => `${kind}/${id}`

@@ -47,6 +47,8 @@ interface Owed {
   readonly obligation: Obligation
 }
 
+const nothing: ReadonlyArray<Obligation> = []
+
 export class Outbox {
   /** Places with obligations that are not all met yet, in the order of the log. */
   private readonly open = new Map<Position, number>()
@@ -81,11 +83,13 @@ export class Outbox {
 
   /** `events`: those of each entry, when they are at hand. */
   committed(placed: ReadonlyArray<Placed>, events?: ReadonlyArray<ReadonlyArray<unknown>>): void {
-    for (const [at, { position, entry }] of placed.entries()) {
+    for (let at = 0; at < placed.length; at++) {
+      const each = placed[at] as Placed
+      const { position, entry } = each
       this.startAt(position)
       const kind = this.kinds.get(entry.kind)
       if (kind?.oblige === undefined) continue
-      const owed = this.owedBy(kind, { position, entry }, events?.[at])
+      const owed = this.owedBy(kind, each, events?.[at])
       if (owed.length === 0) continue
       this.open.set(position, owed.length)
       for (const [index, obligation] of owed.entries()) this.chain({ position, index, obligation })
@@ -110,8 +114,11 @@ export class Outbox {
   /** One that cannot be told stays open for ever: the log is kept, and what it owes can be told by a better release. */
   private owedBy(kind: Kind, { position, entry }: Placed, events?: ReadonlyArray<unknown>): ReadonlyArray<Obligation> {
     try {
-      const owed: Array<Obligation> = []
-      for (const event of events ?? kind.readEvents(entry.events)) owed.push(...(kind.oblige?.(event, entry.id) ?? []))
+      let owed: ReadonlyArray<Obligation> = nothing
+      for (const event of events ?? kind.readEvents(entry.events)) {
+        const more = kind.oblige?.(event, entry.id) ?? nothing
+        if (more.length > 0) owed = [...owed, ...more]
+      }
       return owed
     } catch (error) {
       this.open.set(position, 1)

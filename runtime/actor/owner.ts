@@ -4,7 +4,6 @@
  */
 import { Clock, Effect, Scope } from "effect"
 import type { Placed } from "../../messages/entry.ts"
-import { eventsSubject } from "../../messages/subjects.ts"
 import type { Client } from "../client.ts"
 import type { Bus } from "../ports/bus.ts"
 import type { Fenced, Journal, Unavailable } from "../ports/journal.ts"
@@ -20,7 +19,7 @@ import { meters } from "./meters.ts"
 import { Outbox, outboxKind, recordProgress, resumeOutbox, sendOwed } from "./outbox.ts"
 import { entryText, type Owned, type Settings } from "./owned.ts"
 import { Pipeline, released } from "./pipeline.ts"
-import { publishedText } from "./recent.ts"
+import { publish } from "./published.ts"
 import { type Recovered, recover } from "./recover.ts"
 import { Shard } from "./shard.ts"
 import { Signal } from "./signal.ts"
@@ -153,9 +152,8 @@ const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Par
       size.add(position, entryText(entry), 1)
       dues.set(`${entry.kind}/${entry.id}`, entry.due)
       if (entry.due > 0) bell.duesChanged.set()
-      if (entry.kind !== outboxKind.name)
-        ports.bus.publish(eventsSubject(entry.kind, shard, entry.id), publishedText(position, entry))
     }
+    publish(ports.bus, outbox.kinds, shard, placed)
     outbox.committed(placed, batch.events)
     owning.heard?.(shard, placed, batch)
   }

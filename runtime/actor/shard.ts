@@ -135,7 +135,8 @@ export class Shard {
   /** The batch is in the log: what waited for it may leave. */
   commit(batch: Batch, positions: ReadonlyArray<Position>): void {
     const placed: Array<Placed> = []
-    for (const [index, entry] of batch.entries.entries()) {
+    for (let index = 0; index < batch.entries.length; index++) {
+      const entry = batch.entries[index] as Entry
       const position = positions[index] as Position
       const key = (batch.cells[index] as Cell).key
       if (!this.dirty.has(key)) {
@@ -246,14 +247,19 @@ export class Shard {
     if ("refused" in decision) return this.refuse(cell, delivery, decision.refused)
     const reply = JSON.stringify(decision.reply)
     if (decision.events.length === 0) return this.release(cell, delivery, okText(reply))
-    this.accept(cell, delivery, batch, { at, reply, events: decision.events })
+    this.accept(cell, delivery, batch, { at, reply, given: decision.reply, events: decision.events })
   }
 
   private accept(
     cell: Cell,
     delivery: Delivery,
     batch: Batch,
-    made: { readonly at: number; readonly reply: string; readonly events: ReadonlyArray<unknown> }
+    made: {
+      readonly at: number
+      readonly reply: string
+      readonly given: unknown
+      readonly events: ReadonlyArray<unknown>
+    }
   ): void {
     const { at, reply } = made
     const draft = {
@@ -275,7 +281,7 @@ export class Shard {
     const entry: Entry = { ...draft, due: cell.kind.due(state) }
     cell.decided(entry)
     batch.add(cell, entry, { bytes, events: made.events })
-    batch.release(delivery, okText(reply))
+    batch.release(delivery, okText(reply), { ok: made.given })
   }
 
   private refuse(cell: Cell, delivery: Delivery, refusal: { readonly _tag: string }): void {

@@ -21,15 +21,31 @@ export interface SavedWindow {
 /** No caller can hear another one's answers, or be given one in place of its own, by guessing an id. */
 const keyOf = (commandId: string, caller: string): string => `${caller} ${commandId}`
 
+/** What is looked for is mostly remembered next: the same text need not be made and hashed again. */
+class LastKey {
+  private commandId = ""
+  private caller = ""
+  private key = " "
+
+  of(commandId: string, caller: string): string {
+    if (commandId === this.commandId && caller === this.caller) return this.key
+    this.commandId = commandId
+    this.caller = caller
+    this.key = keyOf(commandId, caller)
+    return this.key
+  }
+}
+
 export class Window {
   /** By caller and command id. */
   private readonly answers = new Map<string, string>()
   private readonly sources = new Map<string, { readonly position: number; readonly index: number }>()
   private bytes = 0
+  private readonly last = new LastKey()
 
   /** The reply given before, as JSON; undefined when the command is new. */
   find(commandId: string, caller: string): string | undefined {
-    if (caller !== outboxCaller) return this.answers.get(keyOf(commandId, caller))
+    if (caller !== outboxCaller) return this.answers.get(this.last.of(commandId, caller))
     const sent = parseOutboxId(commandId)
     const last = sent && this.sources.get(sent.source)
     if (sent === undefined || last === undefined) return undefined
@@ -43,7 +59,7 @@ export class Window {
       if (sent !== undefined) this.sources.set(sent.source, sent)
       return
     }
-    this.keep(keyOf(commandId, caller), reply)
+    this.keep(this.last.of(commandId, caller), reply)
   }
 
   private keep(key: string, reply: string): void {

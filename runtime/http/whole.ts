@@ -22,6 +22,11 @@ export class WholeRequest {
     this.#body = body
   }
 
+  /** The body, without the ceremony of listening for it. */
+  get whole(): Buffer {
+    return this.#body
+  }
+
   on(event: string, callback: (part: Buffer) => void): this {
     if (event === "data" && this.#body.length > 0) callback(this.#body)
     return this

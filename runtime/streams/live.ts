@@ -102,8 +102,8 @@ export class Live {
 
   readonly heard: Heard = (shard, placed, batch) => {
     const news = new Map<string, News>()
-    for (const [index, { entry }] of placed.entries()) {
-      if (entry.kind !== partitionKind) continue
+    for (let index = 0; index < placed.length; index++) {
+      if (placed[index]?.entry.kind !== partitionKind) continue
       for (const event of batch.events[index] as ReadonlyArray<Event>) {
         this.fold(news, event, shard)
         if (event._tag !== "Appended") continue

@@ -128,8 +128,8 @@ export class Partitions {
       body: verb === "do" ? "" : bodyOf(message),
       deadline: 0,
       ...(verb === "do" && { command: message }),
-      answer: (text) => {
-        const answer = JSON.parse(text) as Answered
+      answer: (text, given) => {
+        const answer = (given ?? JSON.parse(text)) as Answered
         // The shard is moving, or has much to do: the client is patient, and the id is the same.
         if ("failed" in answer && isRetryable(answer.failed)) this.sendAway(sending, done)
         else hand(done, answer)

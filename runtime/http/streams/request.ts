@@ -5,6 +5,7 @@ import { streamAppendBytesMax } from "../../../messages/limits.ts"
 import { keyOfPath, parseOffset } from "../../../messages/stream.ts"
 import type { Payload, Producer } from "../../../messages/stream-partition.ts"
 import { hand } from "../../streams/guard.ts"
+import { WholeRequest } from "../whole.ts"
 
 export class BadRequest {
   readonly why: string
@@ -100,8 +101,9 @@ export const readAll = (
   done: (body: Body) => void,
   bytesMax = streamAppendBytesMax
 ): void => {
-  const tooLarge = new BadRequest(`a body may have ${bytesMax} bytes`, 413)
-  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return done(tooLarge)
+  const tooLarge = () => new BadRequest(`a body may have ${bytesMax} bytes`, 413)
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return done(tooLarge())
+  if ((request as unknown) instanceof WholeRequest) return done((request as unknown as WholeRequest).whole)
   const parts: Array<Buffer> = []
   let size = 0
   const heard = (part: Buffer): void => {
@@ -112,7 +114,7 @@ export const readAll = (
     }
     request.off("data", heard)
     request.pause()
-    done(tooLarge)
+    done(tooLarge())
   }
   request.on("data", heard)
   request.once("end", () => {

@@ -63,18 +63,18 @@ export const append: Handler = (surface, asked) => {
     if (body instanceof BadRequest) return refuse(exchange, body.status, body.why)
     if (body.length === 0 && !close) return refuse(exchange, 400, "there is nothing to append")
     if (body.length > 0 && type.contentType === undefined) return refuse(exchange, 400, "a body needs a Content-Type")
-    const bare: Command & { readonly _tag: "Append" } = {
-      ...{ _tag: "Append", stream: asked.key, ...type },
-      ...(close && { close }),
-      ...(producer !== undefined && { producer }),
-      ...(seq !== undefined && { seq }),
-      ...(ifTail !== undefined && { ifTail })
-    }
+    const bare: { -readonly [Name in keyof AppendCommand]: AppendCommand[Name] } = { _tag: "Append", stream: asked.key }
+    if (type.contentType !== undefined) bare.contentType = type.contentType
+    if (close) bare.close = true
+    if (producer !== undefined) bare.producer = producer
+    if (seq !== undefined) bare.seq = seq
+    if (ifTail !== undefined) bare.ifTail = ifTail
     admitted(surface.quotas, asked, { streams: 0, appends: 1, bytes: body.length }, () => {
       if (body.length === 0) return sendAppend(surface, asked, bare, claim)
-      prepared(surface, asked, { body, contentType: type.contentType ?? "" }, (payload) =>
-        sendAppend(surface, asked, { ...bare, body: payload }, claim)
-      )
+      prepared(surface, asked, { body, contentType: type.contentType ?? "" }, (payload) => {
+        bare.body = payload
+        sendAppend(surface, asked, bare, claim)
+      })
     })
   })
 }
