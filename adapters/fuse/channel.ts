@@ -2,11 +2,10 @@
 import type { Invalidation, Request } from "../../runtime/ports/mount.ts"
 import type { Negotiated } from "./init.ts"
 
-/** What the asking thread is started with. */
+/** What the asking thread is for; it is started with the name of its module alone. */
 export interface Start {
   readonly fd: number
   readonly negotiated: Negotiated
-  readonly module: string
   readonly data: unknown
 }
 
@@ -38,6 +37,7 @@ export type Report =
 
 /** To the asking thread. */
 export type Order =
+  | { readonly kind: "start"; readonly start: Start }
   | { readonly kind: "go" }
   | { readonly kind: "tell"; readonly message: unknown }
   /** The write that lay in this buffer is answered. */

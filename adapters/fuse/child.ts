@@ -1,12 +1,10 @@
 /** A process that serves a mount whose device another one holds: how it is started, and how it takes its turn. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { Deferred, Effect } from "effect"
+import { agreedVariable, begin, deviceFd, type Early } from "./early.ts"
 import type { Negotiated } from "./init.ts"
 import type { Device } from "./serving.ts"
 
-/** Where a child finds the device, and in which variable what was agreed with the kernel. */
-const deviceFd = 4
-const variable = "ARTIFACTS_FUSE"
 /** What holder and child say to each other: it is your turn, and I answer. */
 const turn = "serve"
 const answers = "answers"
@@ -17,25 +15,33 @@ export interface Death {
   readonly ageMs: number
 }
 
+interface Serving {
+  readonly command: ReadonlyArray<string>
+  readonly env?: Readonly<Record<string, string>>
+}
+
 export class Child {
   readonly ended: Effect.Effect<Death>
   private readonly process: ChildProcess
   private readonly death = Deferred.makeUnsafe<Death>()
   private since = performance.now()
 
-  constructor(
-    { command, env }: { readonly command: ReadonlyArray<string>; readonly env?: Readonly<Record<string, string>> },
-    { fd, negotiated }: Device
-  ) {
+  constructor({ command, env }: Serving, { fd, negotiated }: Device, early?: Early) {
     this.ended = Deferred.await(this.death)
-    this.process = spawn(process.execPath, command, {
-      stdio: ["ignore", "inherit", "inherit", "ipc", fd],
-      env: { ...process.env, ...env, [variable]: JSON.stringify(negotiated) }
-    })
+    const agreed = JSON.stringify(negotiated)
+    this.process =
+      early?.process ??
+      spawn(process.execPath, command, {
+        stdio: ["ignore", "inherit", "inherit", "ipc", fd],
+        env: { ...process.env, ...env, [agreedVariable]: agreed }
+      })
+    if (early !== undefined) begin(early, { args: command.slice(1), agreed })
     const die = (how: string) =>
       Deferred.doneUnsafe(this.death, Effect.succeed({ how, ageMs: performance.now() - this.since }))
     this.process.once("error", (error) => die(error.message))
     this.process.once("exit", (code, signal) => die(signal ?? `status ${code}`))
+    const { exitCode, signalCode } = this.process
+    if (exitCode !== null || signalCode !== null) die(signalCode ?? `status ${exitCode}`)
   }
 
   get pid(): number | undefined {
@@ -74,7 +80,7 @@ const turnComes: Effect.Effect<void> = Effect.callback((resume) => {
 
 /** In the child: the device, which waits for this process's turn; or undefined when no holder started this process. */
 export const inherited = (): Device | undefined => {
-  const agreed = process.env[variable]
+  const agreed = process.env[agreedVariable]
   if (agreed === undefined) return undefined
   return { fd: deviceFd, negotiated: JSON.parse(agreed) as Negotiated, turn: turnComes }
 }

@@ -75,17 +75,21 @@ const taken = Effect.fnUntraced(function* (place: string, options: MountOptions,
   return yield* exchange(place, options, fd)
 })
 
-/** A mount and its open device, until the scope closes. */
-export const connect: (place: string, options: MountOptions) => Effect.Effect<Device, MountRefused, Scope.Scope> =
-  Effect.fnUntraced(function* (place, options) {
-    const given = openedAsUser(place)
-    if (given !== undefined) return yield* taken(place, options, given)
-    yield* prepare(place)
-    if (process.geteuid?.() !== 0) {
-      const why = "this process has no right to mount; it must be started through fusermount3"
-      return yield* refuse(place, "no-permission", why)
-    }
-    const fd = yield* Effect.acquireRelease(opened(place), (open) => Effect.sync(() => closeSync(open)))
-    yield* Effect.acquireRelease(mountAsRoot(place, options, fd), () => release(place))
-    return yield* exchange(place, options, fd)
-  })
+/** A mount and its open device, until the scope closes; the device may be open already. */
+export const connect: (
+  place: string,
+  options: MountOptions,
+  early?: number
+) => Effect.Effect<Device, MountRefused, Scope.Scope> = Effect.fnUntraced(function* (place, options, early) {
+  const given = openedAsUser(place)
+  if (given !== undefined) return yield* taken(place, options, given)
+  yield* prepare(place)
+  if (process.geteuid?.() !== 0) {
+    const why = "this process has no right to mount; it must be started through fusermount3"
+    return yield* refuse(place, "no-permission", why)
+  }
+  const opening = early === undefined ? opened(place) : Effect.succeed(early)
+  const fd = yield* Effect.acquireRelease(opening, (open) => Effect.sync(() => closeSync(open)))
+  yield* Effect.acquireRelease(mountAsRoot(place, options, fd), () => release(place))
+  return yield* exchange(place, options, fd)
+})

@@ -7,6 +7,7 @@ import { Deferred, Effect, Fiber, type Scope } from "effect"
 import { type MountOptions, MountRefused } from "../../runtime/ports/mount.ts"
 import { Child } from "./child.ts"
 import { connect, release } from "./device.ts"
+import type { Early } from "./early.ts"
 import { resend } from "./notice.ts"
 import { mounted } from "./place.ts"
 import { write } from "./reply.ts"
@@ -29,6 +30,8 @@ export interface Held {
   /** What to run with Node: a module and its arguments. It serves what `inherited()` gives and says `iAnswer`. */
   readonly command: ReadonlyArray<string>
   readonly env?: Readonly<Record<string, string>>
+  /** The first child, started already with the same module. */
+  readonly early?: Early | undefined
   /** Another child is kept ready, which costs its memory and spares its start. */
   readonly spare: boolean
   /** How long a child that answers must live for its death not to count among those that lead to giving up. */
@@ -127,8 +130,11 @@ const end = Effect.fnUntraced(function* (held: Held, state: State) {
 /** Mounts, and has it served until the scope closes. Returns when the first child answers. */
 export const hold: (held: Held) => Effect.Effect<Holding, MountRefused, Scope.Scope> = Effect.fnUntraced(
   function* (held) {
-    const device = yield* connect(held.place, held.options)
-    const state: State = { serving: undefined, spare: undefined, children: 0, answered: 0, ending: false }
+    const { early } = held
+    if (early !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => early.process.kill("SIGKILL")))
+    const device = yield* connect(held.place, held.options, early?.fd)
+    const first = early === undefined ? undefined : new Child(held, device, early)
+    const state: State = { serving: undefined, spare: first, children: 0, answered: 0, ending: false }
     const answering = yield* Deferred.make<void>()
     const answers = () => Deferred.doneUnsafe(answering, Effect.void)
     const ended = yield* Effect.forkScoped(mounts(held, device, state, answers))

@@ -62,6 +62,23 @@ class Notifying {
   }
 }
 
+const askingThread = (module: string) => new Worker(new URL("./worker.ts", import.meta.url), { workerData: module })
+
+let prepared: { readonly module: string; readonly worker: Worker } | undefined
+
+/** Starts the asking thread before it is known what it will serve: its module takes a while to load. */
+export const prepare = (module: string): void => {
+  prepared = { module, worker: askingThread(module) }
+}
+
+const threadFor = (module: string): Worker => {
+  const was = prepared
+  prepared = undefined
+  if (was?.module === module) return was.worker
+  void was?.worker.terminate()
+  return askingThread(module)
+}
+
 interface Asking {
   readonly worker: Worker
   readonly loaded: Deferred.Deferred<void>
@@ -94,9 +111,9 @@ const stop = Effect.fnUntraced(function* (place: string, { ended, worker }: Aski
 export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounted, never, Scope.Scope> =
   Effect.fnUntraced(function* ({ fd, negotiated, turn }, { files, place, sync }) {
     const context = yield* Effect.context<never>()
-    const start: Start = { fd, negotiated, module: sync.module, data: sync.data }
+    const start: Start = { fd, negotiated, data: sync.data }
     const asking: Asking = {
-      worker: new Worker(new URL("./worker.ts", import.meta.url), { workerData: start }),
+      worker: threadFor(sync.module),
       loaded: Deferred.makeUnsafe(),
       ended: Deferred.makeUnsafe()
     }
@@ -129,6 +146,7 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
     }
     worker.on("message", heard)
     worker.on("error", broken)
+    order({ kind: "start", start })
     const notifying = new Notifying(fd, broken)
     yield* Effect.addFinalizer(() =>
       Effect.gen(function* () {

@@ -8,22 +8,34 @@ const port = parentPort
 if (port === null) throw new Error("adapters/fuse/worker.ts runs as a worker thread")
 
 const report = (what: Report, transfer: ReadonlyArray<ArrayBuffer> = []) => port.postMessage(what, [...transfer])
-const { data, fd, module, negotiated } = workerData as Start
-const { open } = (await import(module)) as SyncModule
-const files = open(data, { tell: (message, transfer) => report({ kind: "told", message }, transfer) })
-const loop = new Loop(fd, negotiated, files, {
-  report,
-  order: () => receiveMessageOnPort(port)?.message as Order | undefined
-})
-await new Promise<void>((resolve) => {
+const { open } = (await import(workerData as string)) as SyncModule
+const host = {
+  nowMs: () => performance.now(),
+  tell: (message: unknown, transfer?: ReadonlyArray<ArrayBuffer>) => report({ kind: "told", message }, transfer)
+}
+
+const loopOf = ({ data, fd, negotiated }: Start): Loop => {
+  return new Loop(fd, negotiated, open(data, host), {
+    report,
+    order: () => receiveMessageOnPort(port)?.message as Order | undefined
+  })
+}
+
+const loop = await new Promise<Loop>((resolve) => {
+  let made: Loop | undefined
   // A spare waits here for its turn, and hears what it is told as if it served already.
   const hear = (order: Order): void => {
-    if (order.kind !== "go") return loop.obey(order)
-    port.off("message", hear)
-    resolve()
+    if (order.kind === "start") {
+      made = loopOf(order.start)
+      report({ kind: "loaded" })
+    } else if (made === undefined) throw new Error(`the asking thread was told ${order.kind} before it was started`)
+    else if (order.kind !== "go") made.obey(order)
+    else {
+      port.off("message", hear)
+      resolve(made)
+    }
   }
   port.on("message", hear)
-  report({ kind: "loaded" })
 })
 loop.run()
 report({ kind: "ended" })

@@ -1,13 +1,22 @@
-/** The process that serves a mount which another one holds: `node serving.ts FILE`; the file says what the mount is. */
+/**
+ * The process that serves a mount which another one holds: `node serving.ts FILE`; the file says what the mount is, and
+ * its name comes later where the mount is not known yet.
+ */
 import "effect/schema/SchemaJITCompiler/enable"
 import { readFileSync, rmSync } from "node:fs"
 import { Cause, Effect, Exit, Logger, References } from "effect"
+import { inherited } from "../../adapters/fuse/child.ts"
+import { begun } from "../../adapters/fuse/early.ts"
+import { prepare } from "../../adapters/fuse/serving.ts"
 import { Problem } from "../cli/problem.ts"
 import { readText, writeWhole } from "./files.ts"
 import { logger } from "./logs.ts"
 import { type Renew, type SidecarStart, serve, sessionOver } from "./sidecar.ts"
 
-const [, , file] = process.argv
+// While this thread connects, the other one loads what it needs.
+if (process.argv[2] === undefined || inherited() !== undefined)
+  prepare(new URL("../mount/replica.ts", import.meta.url).href)
+const file = process.argv[2] ?? (await begun())[0]
 if (file === undefined) throw new Error("usage: node serving.ts FILE")
 const start = JSON.parse(readFileSync(file, "utf8")) as SidecarStart
 

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Deferred, Effect, Schedule, type Scope } from "effect"
+import { takeEarly } from "../../adapters/fuse/early.ts"
 import { type Holding, hold } from "../../adapters/fuse/holder.ts"
 import { Problem } from "../cli/problem.ts"
 import { mountOptionsOf } from "../mount/sidecar.ts"
@@ -81,6 +82,7 @@ export const supervise: (
       place: start.directory,
       options,
       command: [fileURLToPath(new URL("./serving.ts", import.meta.url)), file],
+      early: takeEarly(),
       spare: false,
       heard,
       died: (how) =>
