@@ -10,7 +10,7 @@ if (port === null) throw new Error("adapters/fuse/worker.ts runs as a worker thr
 const report = (what: Report, transfer: ReadonlyArray<ArrayBuffer> = []) => port.postMessage(what, [...transfer])
 const { open } = (await import(workerData as string)) as SyncModule
 const host = {
-  nowMs: () => performance.now(),
+  nowMs: () => performance.timeOrigin + performance.now(),
   tell: (message: unknown, transfer?: ReadonlyArray<ArrayBuffer>) => report({ kind: "told", message }, transfer)
 }
 
