@@ -1,14 +1,9 @@
 /** How bytes become objects: a file is chunks, a chunk is covered by slices, a slice is blocks of immutable bytes. */
 import { Schema } from "effect"
 import type { Layout } from "./account.ts"
+import { blockBytesMax, chunkBytes } from "./chunks.ts"
 import { Ino } from "./inode.ts"
 
-/** A slice never crosses the edge of a chunk, so what is rewritten together stays small. */
-export const chunkBytes = 64 * 1024 * 1024
-/** One object: large enough for a store's throughput, small enough to be read whole for a part of it. */
-export const blockBytesMax = 4 * 1024 * 1024
-/** What Linux can address: a larger file could not be read back. */
-export const fileBytesMax = Number.MAX_SAFE_INTEGER
 /** One command's slices: with the digests of 16 blocks each they have to fit into one entry, twice. */
 export const writeSlicesMax = 1024
 /** Ids of one reservation. */

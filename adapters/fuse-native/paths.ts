@@ -1,6 +1,6 @@
 /** From the paths that libfuse asks by to inodes: walked each time, for names move on other hosts too. */
 import { Effect } from "effect"
-import { rootIno } from "../../messages/inode.ts"
+import { rootIno } from "../../messages/names.ts"
 import type { Errno, Stat } from "../../runtime/ports/mount.ts"
 import type { Ask } from "./asking.ts"
 

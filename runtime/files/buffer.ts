@@ -1,5 +1,5 @@
 /** The memory that written bytes wait in: how much of it is taken, and whole blocks of it that are used again. */
-import { blockBytesMax } from "../../messages/slices.ts"
+import { blockBytesMax } from "../../messages/chunks.ts"
 
 /** A fresh block costs a page fault for each 4 KiB; so many are kept for the next ones. */
 const keptBlocksMax = 16

@@ -1,6 +1,7 @@
 /** Makes what is stored part of its file: one command for all the runs of a file that are ready, one after another. */
 import { Effect } from "effect"
-import { type Appendage, chunkBytes, type Placement, writeSlicesMax } from "../../messages/slices.ts"
+import { chunkBytes } from "../../messages/chunks.ts"
+import { type Appendage, type Placement, writeSlicesMax } from "../../messages/slices.ts"
 import type { CommandRefused, Commands, Stands } from "./commands.ts"
 import type { Committed, Meters } from "./data.ts"
 import type { DirtyFile, Trouble } from "./file.ts"

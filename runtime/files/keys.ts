@@ -1,6 +1,7 @@
 /** Where the blocks of a workspace lie in its store, and what is known of each. */
 import type { Layout } from "../../messages/account.ts"
-import { blockBytesMax, blockKey, blockSize, type Home, type Part } from "../../messages/slices.ts"
+import { blockBytesMax } from "../../messages/chunks.ts"
+import { blockKey, blockSize, type Home, type Part } from "../../messages/slices.ts"
 import { digestAt } from "./digest.ts"
 
 export interface Block {

@@ -1,5 +1,5 @@
 /** What a reader sees of bytes that are written and not committed. */
-import { blockBytesMax } from "../../messages/slices.ts"
+import { blockBytesMax } from "../../messages/chunks.ts"
 import type { DirtyFile } from "./file.ts"
 import type { Piece } from "./keys.ts"
 import type { DirtyBlock, Run } from "./slice.ts"

@@ -1,5 +1,5 @@
 /** Guesses what one reader of a file will want next: two places of it that are read one after another are followed. */
-import { blockBytesMax } from "../../messages/slices.ts"
+import { blockBytesMax } from "../../messages/chunks.ts"
 
 /** The kernel reads ahead too, and its requests come out of order by about this much. */
 const slackBytes = 2 * 1024 * 1024

@@ -1,6 +1,6 @@
 /** Reads ranges of files: what the workspace says they are made of, with own writes over it, fetched in parallel. */
 import { Effect } from "effect"
-import { blockBytesMax } from "../../messages/slices.ts"
+import { blockBytesMax } from "../../messages/chunks.ts"
 import type { BlockCache, BlockFailed } from "./cache.ts"
 import type { CommandFailed, Commands, Plan } from "./commands.ts"
 import { DataFailed, type Meters, type Reading } from "./data.ts"

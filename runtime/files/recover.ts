@@ -1,6 +1,6 @@
 /** Takes over what a process that ended had accepted: the stage says what it was, and how far it had come. */
 import { Effect } from "effect"
-import { chunkBytes } from "../../messages/slices.ts"
+import { chunkBytes } from "../../messages/chunks.ts"
 import type { Meters } from "./data.ts"
 import type { BegunRecord, BytesRecord, SentRecord, StageRecord } from "./record.ts"
 import { Run, Slice } from "./slice.ts"

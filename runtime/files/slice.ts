@@ -2,8 +2,9 @@
  * Bytes that were written and are not committed: runs of a file's bytes, in slices of blocks on their way to the
  * store.
  */
+
+import { blockBytesMax, chunkBytes } from "../../messages/chunks.ts"
 import type { Time, Who } from "../../messages/inode.ts"
-import { blockBytesMax, chunkBytes } from "../../messages/slices.ts"
 import type { Buffers } from "./buffer.ts"
 import { digestDigits } from "./digest.ts"
 import type { DirtyFile } from "./file.ts"

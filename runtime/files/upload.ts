@@ -1,6 +1,6 @@
 /** Brings sealed blocks into the store, some at a time, for as long as it takes. */
 import { Effect } from "effect"
-import { blockBytesMax } from "../../messages/slices.ts"
+import { blockBytesMax } from "../../messages/chunks.ts"
 import type { Objects } from "../ports/objects.ts"
 import type { Buffers } from "./buffer.ts"
 import type { Meters } from "./data.ts"

@@ -1,7 +1,7 @@
 /** Takes what is written to the files of a workspace, and sees to it that it is stored and committed. */
 import { Clock, Effect } from "effect"
 import type { Time } from "../../messages/inode.ts"
-import { blockBytesMax } from "../../messages/slices.ts"
+import { blockBytesMax } from "../../messages/chunks.ts"
 import type { Buffers } from "./buffer.ts"
 import { type CommitHost, Committer } from "./commit.ts"
 import { DataFailed, type Meters, type Writing } from "./data.ts"

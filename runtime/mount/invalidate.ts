@@ -2,7 +2,7 @@
 
 import { lookup } from "../../actors/workspace/tree/read.ts"
 import type { Tree } from "../../actors/workspace/tree/tree.ts"
-import { chunkBytes } from "../../messages/slices.ts"
+import { chunkBytes } from "../../messages/chunks.ts"
 import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import type { Invalidation } from "../ports/mount.ts"
 

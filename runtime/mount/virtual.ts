@@ -2,7 +2,7 @@
  * The files of the mount itself, at its root: `.stats`, `.accesslog` and `.config`. They are found by name, not
  * listed.
  */
-import { rootIno } from "../../messages/inode.ts"
+import { rootIno } from "../../messages/names.ts"
 import type { Stat } from "../ports/mount.ts"
 
 export type VirtualName = ".stats" | ".accesslog" | ".config"

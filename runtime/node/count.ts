@@ -1,6 +1,6 @@
 /** What a transfer has moved: counted, shown while it goes on, and named when it fails. */
 import { Effect } from "effect"
-import { decodeName } from "../../messages/inode.ts"
+import { decodeName } from "../../messages/names.ts"
 import type { Named } from "../cli/file.ts"
 import { Problem } from "../cli/problem.ts"
 import { type Progress, progress } from "../cli/progress.ts"

@@ -1,7 +1,6 @@
 /** What a node stands on: bus, journal and stores, from its own directory or from a NATS cluster. */
 import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
-import { layer as diskObjects } from "../../adapters/disk/objects.ts"
 import type { Authority } from "../../adapters/nats/broker/admission.ts"
 import { type Broker, broker, type CannotListen } from "../../adapters/nats/broker/broker.ts"
 import { layer as sqliteJournal } from "../../adapters/sqlite/journal.ts"
@@ -19,6 +18,7 @@ import { type DataDir, hasStore, keepStore } from "./datadir.ts"
 import { CannotStart } from "./fault.ts"
 import { listenAt } from "./listen.ts"
 import { addressText, type UpOptions } from "./options.ts"
+import { objectsAt } from "./store.ts"
 
 export interface Ground {
   readonly mode: "standalone" | "cluster"
@@ -41,25 +41,6 @@ export interface Ground {
 /** What of a layer's failure is of use to whoever starts a node. */
 export const inWords = (what: string, next?: string) => (error: { readonly _tag: string; readonly why: string }) =>
   new CannotStart({ why: `${what}: ${error.why}`, ...(next === undefined ? {} : { next }) })
-
-type ObjectsLayer = Layer.Layer<Objects, { readonly _tag: string; readonly why: string }>
-
-/** A directory of this host, or a bucket. */
-export const objectsAt = (place: string): Effect.Effect<ObjectsLayer, CannotStart> =>
-  Effect.suspend(() => {
-    if (place.startsWith("s3://"))
-      return Effect.map(
-        Effect.promise(() => import("../../adapters/s3/objects.ts")),
-        (s3): ObjectsLayer => s3.layer(place)
-      )
-    if (place.startsWith("file://")) {
-      const path = URL.canParse(place) ? decodeURIComponent(new URL(place).pathname) : ""
-      if (path !== "" && path !== "/") return Effect.succeed(diskObjects(path))
-    }
-    if (place.startsWith("/")) return Effect.succeed(diskObjects(place))
-    const why = `--objects ${place.replace(/\/\/[^/@]*@/, "//")} names no store`
-    return Effect.fail(new CannotStart({ why, next: "say s3://BUCKET/PREFIX or file:///DIRECTORY" }))
-  })
 
 /** A store that is away is tried for longer than a start should take. */
 const probeMs = 8_000

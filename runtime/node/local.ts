@@ -18,7 +18,7 @@ import {
   writeSync
 } from "node:fs"
 import { Effect, Stream } from "effect"
-import { decodeName, encodeName } from "../../messages/inode.ts"
+import { decodeName, encodeName } from "../../messages/names.ts"
 import { Problem } from "../cli/problem.ts"
 import type { Node, Tree } from "../transfer/tree.ts"
 

@@ -13,8 +13,8 @@ import { Bus } from "../ports/bus.ts"
 import { Mount } from "../ports/mount.ts"
 import { Objects } from "../ports/objects.ts"
 import { dataOf, type Sizes } from "./bytes.ts"
-import { objectsAt } from "./ground.ts"
 import type { Ticket } from "./issue.ts"
+import { objectsAt } from "./store.ts"
 
 /** How the kernel is spoken to: in its own protocol, or through libfuse. */
 export type Way = "kernel" | "native"

@@ -12,9 +12,9 @@ import { Bus } from "../ports/bus.ts"
 import { Objects } from "../ports/objects.ts"
 import { commandsOf } from "../transfer/commands.ts"
 import type { Transfer } from "../transfer/files.ts"
-import { objectsAt } from "./ground.ts"
 import { issue } from "./issue.ts"
 import { hostName, storeOf } from "./sidecar.ts"
+import { objectsAt } from "./store.ts"
 
 /** Whatever failed, in words. */
 export const inWords = (error: unknown): Problem => {

@@ -2,7 +2,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { nameEnd, nameRoom, readName, writeName } from "../../adapters/fuse/name.ts"
-import { decodeName, encodeName } from "../../messages/inode.ts"
+import { decodeName, encodeName } from "../../messages/names.ts"
 
 const bytes = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 300 }),

@@ -1,7 +1,8 @@
 /** The bytes of a workspace's files in memory: what its actor does with slices, as shortly as it can be said. */
 import { Effect } from "effect"
+import { chunkBytes } from "../../messages/chunks.ts"
 import type { Attributes } from "../../messages/inode.ts"
-import { blocksOf, chunkBytes, type Part, type Placement } from "../../messages/slices.ts"
+import { blocksOf, type Part, type Placement } from "../../messages/slices.ts"
 import {
   type Appended,
   type CommandFailed,

@@ -1,6 +1,6 @@
 /** Everything that a seed decides before a world of files begins. */
 import { Prng } from "../../adapters/world/prng.ts"
-import { chunkBytes } from "../../messages/slices.ts"
+import { chunkBytes } from "../../messages/chunks.ts"
 import { type Plan, planOf } from "./plan.ts"
 
 export interface FilesPlan extends Plan {

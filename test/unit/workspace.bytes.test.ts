@@ -1,6 +1,7 @@
 /** Slices: what may be written, where appends land, what is shared, and when something becomes garbage. */
 import { beforeEach, describe, expect, it } from "vitest"
-import { blockKey, chunkBytes, slicePrefix } from "../../messages/slices.ts"
+import { chunkBytes } from "../../messages/chunks.ts"
+import { blockKey, slicePrefix } from "../../messages/slices.ts"
 import { Desk, digestsOf, root } from "./workspace.ts"
 
 const change = { who: root, time: [1, 0] as const }

@@ -6,7 +6,7 @@ import { load, open } from "../../actors/workspace/snapshot/load.ts"
 import type { TableName } from "../../actors/workspace/snapshot/rows.ts"
 import { save, saving } from "../../actors/workspace/snapshot/save.ts"
 import { initial, type Tree } from "../../actors/workspace/tree/tree.ts"
-import { chunkBytes } from "../../messages/slices.ts"
+import { chunkBytes } from "../../messages/chunks.ts"
 import { dump } from "../property/workspace.dump.ts"
 import { alice, Desk, digestsOf } from "./workspace.ts"
 

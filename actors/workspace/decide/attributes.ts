@@ -1,5 +1,6 @@
 /** Decisions about attributes, plain and extended. */
-import { bytesOfName, nameBytesMax, xattrBytesMax } from "../../../messages/inode.ts"
+import { xattrBytesMax } from "../../../messages/inode.ts"
+import { bytesOfName, nameBytesMax } from "../../../messages/names.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Context } from "../../decider.ts"
 import { isDirectory } from "../tree/inodes.ts"

@@ -1,6 +1,8 @@
 /** Decisions about a file's bytes: which slices it gets, where, and how large it becomes. */
+
+import { chunkBytes, fileBytesMax } from "../../../messages/chunks.ts"
 import type { Attributes, Time, Who } from "../../../messages/inode.ts"
-import { type Appendage, blocksOf, chunkBytes, fileBytesMax, type Placement } from "../../../messages/slices.ts"
+import { type Appendage, blocksOf, type Placement } from "../../../messages/slices.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Context } from "../../decider.ts"
 import { clear, cover, covered, within } from "../tree/extents.ts"

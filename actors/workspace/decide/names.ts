@@ -1,5 +1,6 @@
 /** Decisions that make, give and take names. */
-import { type Attributes, bytesOfName, linksMax, type Time, targetBytesMax, type Who } from "../../../messages/inode.ts"
+import { type Attributes, linksMax, type Time, targetBytesMax, type Who } from "../../../messages/inode.ts"
+import { bytesOfName } from "../../../messages/names.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Context } from "../../decider.ts"
 import { isDirectory, typeOf } from "../tree/inodes.ts"

@@ -1,5 +1,6 @@
 /** What a workspace's decisions have in common: who may, how it is refused, and checks of names and room. */
-import { bytesOfName, type Errno, nameBytesMax, type Who } from "../../../messages/inode.ts"
+import type { Errno, Who } from "../../../messages/inode.ts"
+import { bytesOfName, nameBytesMax } from "../../../messages/names.ts"
 import type { CommandOf, RefusalOf } from "../../../messages/protocol.ts"
 import type { Workspace } from "../../../messages/workspace.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"

@@ -1,6 +1,7 @@
 /** How a file's bytes change: which slices cover it, and how large it is. */
+
+import { chunkBytes, fileBytesMax } from "../../../messages/chunks.ts"
 import type { Mode, Time } from "../../../messages/inode.ts"
-import { chunkBytes, fileBytesMax } from "../../../messages/slices.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import { clear, cover, type Extents, stride, within } from "../tree/extents.ts"
 import { isFile, typeMask } from "../tree/inodes.ts"

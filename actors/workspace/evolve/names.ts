@@ -1,5 +1,6 @@
 /** How the tree's names and inodes change. */
-import { bytesOfName, type Time } from "../../../messages/inode.ts"
+import type { Time } from "../../../messages/inode.ts"
+import { bytesOfName } from "../../../messages/names.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import { isDirectory, typeBits } from "../tree/inodes.ts"
 import { extentsOf } from "../tree/read.ts"

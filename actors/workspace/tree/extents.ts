@@ -4,7 +4,7 @@
  * What no part covers is zeros. A part never crosses the edge of a chunk. Because a slice that is covered is cut at
  * once, the moment at which its last byte goes out of reach is known exactly.
  */
-import { chunkBytes } from "../../../messages/slices.ts"
+import { chunkBytes } from "../../../messages/chunks.ts"
 
 export type Extents = Array<number>
 export const stride = 4

@@ -1,8 +1,8 @@
 /** A workspace's whole state: the same in its actor and in every replica that folds its events. */
 import type { Layout } from "../../../messages/account.ts"
-import { rootIno } from "../../../messages/inode.ts"
 import type { LockFamily } from "../../../messages/lock.ts"
 import type { MountMode } from "../../../messages/mount-session.ts"
+import { rootIno } from "../../../messages/names.ts"
 import { GarbageQueue } from "./garbage.ts"
 import { type Directory, Inodes, isDirectory, typeBits } from "./inodes.ts"
 import type { Locks } from "./locks.ts"

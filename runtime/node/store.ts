@@ -1,0 +1,24 @@
+/** The object store that a node or a mount was told of, loaded where it is needed. */
+import { Effect, type Layer } from "effect"
+import { layer as diskObjects } from "../../adapters/disk/objects.ts"
+import type { Objects } from "../ports/objects.ts"
+import { CannotStart } from "./fault.ts"
+
+type ObjectsLayer = Layer.Layer<Objects, { readonly _tag: string; readonly why: string }>
+
+/** A directory of this host, or a bucket. */
+export const objectsAt = (place: string): Effect.Effect<ObjectsLayer, CannotStart> =>
+  Effect.suspend(() => {
+    if (place.startsWith("s3://"))
+      return Effect.map(
+        Effect.promise(() => import("../../adapters/s3/objects.ts")),
+        (s3): ObjectsLayer => s3.layer(place)
+      )
+    if (place.startsWith("file://")) {
+      const path = URL.canParse(place) ? decodeURIComponent(new URL(place).pathname) : ""
+      if (path !== "" && path !== "/") return Effect.succeed(diskObjects(path))
+    }
+    if (place.startsWith("/")) return Effect.succeed(diskObjects(place))
+    const why = `--objects ${place.replace(/\/\/[^/@]*@/, "//")} names no store`
+    return Effect.fail(new CannotStart({ why, next: "say s3://BUCKET/PREFIX or file:///DIRECTORY" }))
+  })
