@@ -17,6 +17,8 @@ export interface Writing {
   /** Copied before `accept` or `write` returns. */
   readonly data: Uint8Array
   readonly append?: boolean
+  /** Of an append: what it is known by when it is sent again, to another process. */
+  readonly request?: number
   readonly who: Who
 }
 
@@ -67,6 +69,8 @@ export interface Data {
   readonly discard: (ino: number) => void
   /** Something accepted for this file was lost: the next flush says so. */
   readonly fail: (ino: number, errno: string, why: string) => void
+  /** How many bytes of an append a process before this one has taken. */
+  readonly appended: (request: number) => number
   /** The open file with this handle is closed. */
   readonly released: (handle: number) => void
   readonly meters: Meters

@@ -42,6 +42,8 @@ export interface Write {
 /** Called when what was written up to this run is committed or lost, or can be told to be in trouble. */
 export interface FlushWaiter {
   readonly upTo: number
+  /** It asks for the order alone: what is lost is told to somebody who asks whether it is kept. */
+  readonly isDeaf: boolean
   readonly resume: (trouble: Trouble | undefined) => void
 }
 
@@ -55,8 +57,8 @@ export class DirtyFile {
   /** In the order in which they were begun, which is the order of their commits. */
   readonly runs: Array<Run> = []
   waiters: Array<FlushWaiter> = []
-  /** What the next flush has to say. */
-  failed: Trouble | undefined
+  /** What the next flush has to say, and the number under which it stands on the stage. */
+  failed: (Trouble & { readonly run: number }) | undefined
   /** Grows whenever a run leaves: a read plan from before does not show it. */
   epoch = 0
   /** Commits of the file wait while this is not 0. */

@@ -114,6 +114,7 @@ const data = (writer: Writer, reader: Reader, meters: Data["meters"]): Data => (
   isDirty: (ino) => (writer.files.get(ino)?.runs.length ?? 0) > 0,
   discard: (ino) => writer.discard(ino),
   fail: (ino, errno, why) => writer.fail(ino, errno, why),
+  appended: (request) => writer.appended.get(request) ?? 0,
   released: (handle) => reader.released(handle),
   meters
 })

@@ -19,7 +19,10 @@ export interface DataOptions {
    * may not be laid over what others have written since.
    */
   readonly session: string
-  /** A process of the same session was here before: a stage without any trace of it was lost. */
+  /**
+   * A process of the same mount was here before, in this session or an earlier one: what it had to tell is told, and a
+   * stage without any trace of it was lost.
+   */
   readonly resumed: boolean
   /** Blocks in memory, read or just written. */
   readonly memoryBytes: number

@@ -25,7 +25,18 @@ export interface OverRecord {
   readonly kind: "over"
   readonly runs: ReadonlyArray<number>
 }
-/** `length` bytes of a run from `off` on, at `at` of the segment. */
+/** Something accepted for a file is lost, and nobody was told yet. It is over, as a run is, when somebody was. */
+export interface FailedRecord {
+  readonly kind: "failed"
+  readonly run: number
+  readonly ino: number
+  readonly errno: string
+  readonly why: string
+}
+/**
+ * `length` bytes of a run from `off` on, at `at` of the segment. Of an append it says by which request they came: one
+ * that is sent again must not append them again.
+ */
 export interface BytesRecord {
   readonly kind: "bytes"
   readonly run: number
@@ -33,31 +44,44 @@ export interface BytesRecord {
   readonly ms: number
   readonly at: number
   readonly length: number
+  readonly request?: number
 }
-export type StageRecord = BegunRecord | SentRecord | OverRecord | BytesRecord
+export type StageRecord = BegunRecord | SentRecord | OverRecord | FailedRecord | BytesRecord
 
 /** crc32 u32, kind u32, payload length u32, run f64, off f64, ms f64; the checksum is over all behind it. */
 export const headBytes = 36
 const bytesKind = 1
 const jsonKind = 2
+/** Bytes with the number of their request before them, as an f64. */
+const requestedKind = 3
+const requestBytes = 8
 
 const seal = (head: Buffer, payload: Uint8Array): void => {
   head.writeUInt32LE(crc32(payload, crc32(head.subarray(4))), 0)
 }
 
+export interface BytesPlace {
+  readonly run: number
+  readonly off: number
+  readonly ms: number
+  readonly request?: number | undefined
+}
+
 /** The head of a record of bytes; they follow it. */
-export const bytesHead = (run: number, off: number, ms: number, data: Uint8Array): Uint8Array => {
-  const head = Buffer.alloc(headBytes)
-  head.writeUInt32LE(bytesKind, 4)
-  head.writeUInt32LE(data.length, 8)
+export const bytesHead = ({ run, off, ms, request }: BytesPlace, data: Uint8Array): Uint8Array => {
+  const before = request === undefined ? 0 : requestBytes
+  const head = Buffer.alloc(headBytes + before)
+  head.writeUInt32LE(request === undefined ? bytesKind : requestedKind, 4)
+  head.writeUInt32LE(before + data.length, 8)
   head.writeDoubleLE(run, 12)
   head.writeDoubleLE(off, 20)
   head.writeDoubleLE(ms, 28)
+  if (request !== undefined) head.writeDoubleLE(request, headBytes)
   seal(head, data)
   return head
 }
 
-export const jsonRecord = (record: BegunRecord | SentRecord | OverRecord): ReadonlyArray<Uint8Array> => {
+export const jsonRecord = (record: Exclude<StageRecord, BytesRecord>): ReadonlyArray<Uint8Array> => {
   const payload = Buffer.from(JSON.stringify(record))
   const head = Buffer.alloc(headBytes)
   head.writeUInt32LE(jsonKind, 4)
@@ -74,12 +98,15 @@ export const readRecord = (bytes: Buffer, at: number): StageRecord | undefined =
   const payload = bytes.subarray(headBytes)
   if (crc32(payload, crc32(bytes.subarray(4, headBytes))) !== bytes.readUInt32LE(0)) return undefined
   if (bytes.readUInt32LE(4) === jsonKind) return JSON.parse(payload.toString("utf8")) as StageRecord
+  const request = bytes.readUInt32LE(4) === requestedKind ? payload.readDoubleLE(0) : undefined
+  const before = request === undefined ? 0 : requestBytes
   return {
     kind: "bytes",
     run: bytes.readDoubleLE(12),
     off: bytes.readDoubleLE(20),
     ms: bytes.readDoubleLE(28),
-    at: at + headBytes,
-    length: payload.length
+    at: at + headBytes + before,
+    length: payload.length - before,
+    ...(request === undefined ? {} : { request })
   }
 }

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { chunkBytes } from "../../messages/chunks.ts"
 import type { Meters } from "./data.ts"
-import type { BegunRecord, BytesRecord, SentRecord, StageRecord } from "./record.ts"
+import type { BegunRecord, BytesRecord, FailedRecord, SentRecord, StageRecord } from "./record.ts"
 import { Run, Slice } from "./slice.ts"
 import type { Stage } from "./staging.ts"
 import type { Writer } from "./writer.ts"
@@ -13,15 +13,34 @@ interface Found {
   sent: SentRecord | undefined
 }
 
-const gather = (found: Map<number, Found>, segment: number, record: StageRecord): void => {
-  if (record.kind === "begun") found.set(record.run, { begun: record, bytes: [], sent: undefined })
-  else if (record.kind === "bytes") found.get(record.run)?.bytes.push({ ...record, segment })
-  else if (record.kind === "over") for (const run of record.runs) found.delete(run)
-  else {
-    for (const run of record.runs) {
-      const one = found.get(run)
-      if (one !== undefined) one.sent = record
-    }
+/** What lies on the stage and is not over: runs, and failures that nobody was told of. */
+interface Left {
+  readonly found: Map<number, Found>
+  readonly failures: Map<number, FailedRecord>
+}
+
+const gather = ({ failures, found }: Left, segment: number, record: StageRecord): void => {
+  switch (record.kind) {
+    case "begun":
+      found.set(record.run, { begun: record, bytes: [], sent: undefined })
+      break
+    case "bytes":
+      found.get(record.run)?.bytes.push({ ...record, segment })
+      break
+    case "failed":
+      failures.set(record.run, record)
+      break
+    case "over":
+      for (const run of record.runs) {
+        found.delete(run)
+        failures.delete(run)
+      }
+      break
+    case "sent":
+      for (const run of record.runs) {
+        const one = found.get(run)
+        if (one !== undefined) one.sent = record
+      }
   }
 }
 
@@ -57,6 +76,7 @@ export interface Recovery {
   readonly stage: Stage
   readonly meters: Meters
   readonly session: string
+  /** The stage is of this same mount, in this session or in an earlier one. */
   readonly resumed: boolean
 }
 
@@ -73,31 +93,47 @@ const dropStale = (found: Map<number, Found>, session: string) => {
   return { bytes, files: [...inos] }
 }
 
+const noteAppended = ({ appended }: Writer, { length, request }: BytesRecord): void => {
+  if (request !== undefined) appended.set(request, (appended.get(request) ?? 0) + length)
+}
+
+/** What only this mount's own processes had to tell is told by this one; to another mount it means nothing. */
+const inherit = (writer: Writer, { failures }: Left, stale: ReadonlyArray<number>): void => {
+  for (const { errno, ino, run, why } of failures.values()) writer.file(ino).failed ??= { errno, why, run }
+  for (const ino of stale) writer.fail(ino, "EIO", "the session that it was written in is over")
+}
+
 /** Everything that was accepted is on its way again when this returns; what is damaged is said by the next flush. */
 export const recover = Effect.fnUntraced(function* ({ meters, resumed, session, stage, writer }: Recovery) {
-  const found = new Map<number, Found>()
+  const left: Left = { found: new Map(), failures: new Map() }
+  const { failures, found } = left
   let last = 0
   const damaged: ReadonlyArray<unknown> = yield* stage.recover(({ record, segment }) => {
-    if (record.kind === "begun") last = Math.max(last, record.run)
-    gather(found, segment, record)
+    if ("run" in record) last = Math.max(last, record.run)
+    // What is committed already may have been asked for by a request that was not answered.
+    if (resumed && record.kind === "bytes") noteAppended(writer, record)
+    gather(left, segment, record)
   })
   writer.skipRuns(last)
   if (resumed && stage.isEmpty) {
     yield* Effect.logError("the stage is gone: what a process before this one had accepted is lost")
-    writer.suspect = { errno: "EIO", why: "the stage is gone, and with it what was accepted and not flushed" }
+    writer.failures.suspect = { errno: "EIO", why: "the stage is gone, and with it what was accepted and not flushed" }
   }
   const stale = dropStale(found, session)
-  if (stale.files.length > 0) {
-    meters.lostFiles += stale.files.length
+  if (stale.files.length > 0)
     yield* Effect.logWarning("writes that a session had not flushed when it ended are dropped", stale)
+  if (resumed) inherit(writer, left, stale.files)
+  else {
+    meters.lostFiles += stale.files.length
+    failures.clear()
   }
   const empty = [...found.values()].filter(({ bytes, sent }) => bytes.length === 0 && sent === undefined)
   for (const { begun } of empty) found.delete(begun.run)
   const live = [...found.values()].sort((a, b) => a.begun.run - b.begun.run)
   const lost = new Set<number>()
   for (const one of live) if (!adopt(writer, one, meters) || damaged.length > 0) lost.add(one.begun.ino)
-  stage.forgetAllBut(new Set(found.keys()))
   for (const ino of lost) writer.fail(ino, "EIO", "the stage was damaged: bytes that were accepted may be lost")
+  stage.forgetAllBut(new Set([...found.keys(), ...failures.keys()]), last)
   if (live.length > 0 || damaged.length > 0) {
     const about = { runs: live.length, bytes: meters.recoveredBytes, damaged: damaged.length }
     yield* Effect.logInfo("writes of a process that ended are taken over", about)

@@ -4,7 +4,9 @@ import type { ScratchFailed, Segment, Tape } from "../ports/scratch.ts"
 import type { Meters } from "./data.ts"
 import {
   type BegunRecord,
+  type BytesPlace,
   bytesHead,
+  type FailedRecord,
   headBytes,
   jsonRecord,
   type OverRecord,
@@ -95,9 +97,17 @@ export class Stage {
     return "why" in done ? done : undefined
   }
 
-  bytes(run: number, off: number, data: Uint8Array, ms: number): Extent | ScratchFailed {
-    const done = this.append([bytesHead(run, off, ms, data), data], [run])
-    return "why" in done ? done : { segment: done.segment, at: done.at + headBytes, off, len: data.length }
+  /** A process that comes after this one has to say what this one could not say any more. */
+  failed(record: FailedRecord): ScratchFailed | undefined {
+    const done = this.append(jsonRecord(record), [record.run])
+    return "why" in done ? done : undefined
+  }
+
+  bytes(place: BytesPlace, data: Uint8Array): Extent | ScratchFailed {
+    const head = bytesHead(place, data)
+    const done = this.append([head, data], [place.run])
+    if ("why" in done) return done
+    return { segment: done.segment, at: done.at + head.length, off: place.off, len: data.length }
   }
 
   sent(record: SentRecord): ScratchFailed | undefined {
@@ -119,9 +129,10 @@ export class Stage {
     return done !== undefined && "why" in done ? done : undefined
   }
 
-  /** After recovery: of all other runs nothing is needed any more. */
-  forgetAllBut(runs: ReadonlySet<number>): void {
-    for (const segment of this.live) for (const run of segment.runs) if (!runs.has(run)) segment.runs.delete(run)
+  /** After recovery: of all other runs up to that number nothing is needed any more. */
+  forgetAllBut(runs: ReadonlySet<number>, upTo: number): void {
+    for (const segment of this.live)
+      for (const run of segment.runs) if (run <= upTo && !runs.has(run)) segment.runs.delete(run)
     this.sweep()
   }
 
@@ -161,8 +172,8 @@ export class Stage {
         stage.next = Math.max(stage.next, segment.number + 2)
         stage.meters.stagedBytes += segment.size
         const read = yield* stage.scan(segment, (record) => {
-          if (record.kind === "begun" || record.kind === "bytes") live.runs.add(record.run)
-          else if (record.kind === "sent") for (const run of record.runs) live.runs.add(run)
+          if (record.kind === "sent") for (const run of record.runs) live.runs.add(run)
+          else if (record.kind !== "over") live.runs.add(record.run)
           visit({ segment: segment.number, record })
         })
         if (read < segment.size) damaged.push({ number: segment.number, size: segment.size - read })

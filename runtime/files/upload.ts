@@ -130,7 +130,8 @@ export class Uploader {
     const run = block.slice.runs[0]
     if (run === undefined || block.slice.runs.length > 1 || !stage.hasRoom(block.used)) return false
     const bytes = (block.bytes as Uint8Array).subarray(0, block.used)
-    const extent = stage.bytes(run.number, block.index * blockBytesMax, bytes, run.writtenMs)
+    const off = block.index * blockBytesMax
+    const extent = stage.bytes({ run: run.number, off, ms: run.writtenMs }, bytes)
     if ("why" in extent) return false
     block.extents = [{ ...extent, off: 0 }]
     return true

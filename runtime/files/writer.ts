@@ -5,6 +5,7 @@ import { blockBytesMax } from "../../messages/chunks.ts"
 import type { Buffers } from "./buffer.ts"
 import { type CommitHost, Committer } from "./commit.ts"
 import { DataFailed, type Meters, type Writing } from "./data.ts"
+import { Failures } from "./failures.ts"
 import { DirtyFile, openRunsMax, type Placed, runsMax, type Trouble } from "./file.ts"
 import { pack } from "./pack.ts"
 import { WriterQueue } from "./queue.ts"
@@ -29,6 +30,10 @@ export interface WriterHost {
 /** More than this is taken piece by piece: it has to fit into the buffers and onto the stage at once. */
 const writeBytesMax = blockBytesMax
 
+interface Put extends Placed {
+  readonly request: number | undefined
+}
+
 const timeOf = (ms: number): Time => [Math.floor(ms / 1000), Math.floor((ms % 1000) * 1_000_000)]
 
 export class Writer {
@@ -42,9 +47,9 @@ export class Writer {
   private readonly queue = new WriterQueue()
   private nextRun = 1
   private ticking = false
-  /** Accepted bytes of any file may be lost: each says so at its next flush, once. */
-  suspect: Trouble | undefined
-  private readonly told = new Set<number>()
+  readonly failures: Failures
+  /** Bytes that a process before this one took, by the request that appended them. */
+  readonly appended = new Map<number, number>()
   /** It is being written to: the first part of a write can be committed before the second part is taken. */
   private taking: DirtyFile | undefined
 
@@ -52,6 +57,7 @@ export class Writer {
     this.host = host
     const { buffers, fork, meters, stage } = host.upload
     this.stage = stage
+    this.failures = new Failures(stage, this.newRun)
     this.buffers = buffers
     this.meters = meters
     this.uploader = new Uploader({
@@ -93,7 +99,7 @@ export class Writer {
 
   /** `through`: past the stage, which takes nothing; the writer is answered when it is committed. */
   private take(writing: Writing, through = false): boolean {
-    const { append = false, data, ino, offset, who } = writing
+    const { append = false, data, ino, offset, request, who } = writing
     if (data.length === 0) return true
     const file = this.file(ino)
     if (through) this.freeze(file, () => true)
@@ -113,11 +119,12 @@ export class Writer {
       const length = data.length - done
       const placed = file.place({ offset: offset + done, length, append, who, ms, time }, this.newRun)
       const part = data.subarray(done, done + placed.len)
-      if (!this.put(file, placed, part, isUnstaged ? undefined : this.stage)) {
+      const put = { ...placed, request: append ? request : undefined }
+      if (!this.put(file, put, part, isUnstaged ? undefined : this.stage)) {
         if (done === 0) return this.undo(file, placed)
         // What lies behind a chunk's end is not refused for the stage's sake: half a write is worse.
         isUnstaged = true
-        this.put(file, { ...placed, begun: false }, part, undefined)
+        this.put(file, { ...put, begun: false }, part, undefined)
       }
       done += placed.len
     }
@@ -140,12 +147,13 @@ export class Writer {
     return false
   }
 
-  private put(file: DirtyFile, { begun, off, run }: Placed, data: Uint8Array, stage: Stage | undefined): boolean {
+  private put(file: DirtyFile, placed: Put, data: Uint8Array, stage: Stage | undefined): boolean {
+    const { begun, off, request, run } = placed
     const { slice } = run
     const { append, at, number, who } = run
     const { session } = this.host
     if (begun && stage?.begun({ kind: "begun", run: number, ino: file.ino, append, at, who, session })) return false
-    const extent = stage?.bytes(number, off, data, run.writtenMs)
+    const extent = stage?.bytes({ run: number, off, ms: run.writtenMs, request }, data)
     if (extent !== undefined && "why" in extent) return false
     slice.put(off, data, this.buffers, extent !== undefined)
     slice.staged(off, data.length, extent)
@@ -214,7 +222,7 @@ export class Writer {
   private leave(file: DirtyFile, runs: ReadonlyArray<Run>, lost: Trouble | undefined): void {
     // A file that is not there any more has nobody who could be told, but for who waits.
     const isTold = lost !== undefined && runs.length > 0 && (lost.errno !== "ENOENT" || file.waiters.length > 0)
-    if (isTold) file.failed ??= lost
+    if (isTold) this.failures.note(file, lost)
     const gone = new Set(runs)
     const left = file.runs.filter((run) => !gone.has(run))
     file.runs.length = 0
@@ -241,10 +249,9 @@ export class Writer {
     const first = file.runs[0]?.number ?? Number.POSITIVE_INFINITY
     const free = file.waiters.filter((waiter) => waiter.upTo < first)
     if (free.length > 0) {
-      const { failed } = file
-      file.failed = undefined
+      const failed = free.every(({ isDeaf }) => isDeaf) ? undefined : this.failures.told(file)
       file.waiters = file.waiters.filter((waiter) => waiter.upTo >= first)
-      for (const waiter of free) waiter.resume(failed)
+      for (const waiter of free) waiter.resume(waiter.isDeaf ? undefined : failed)
     }
     if (first !== Number.POSITIVE_INFINITY || file.failed !== undefined) return
     if (file.held > 0 || file.pumping || file.waiters.length > 0 || file === this.taking) return
@@ -280,25 +287,28 @@ export class Writer {
     })
   }
 
-  readonly flush = (ino: number): Effect.Effect<void, DataFailed> =>
-    Effect.suspend(() => {
-      if (this.suspect !== undefined && !this.told.has(ino)) {
-        this.told.add(ino)
-        this.fail(ino, this.suspect.errno, this.suspect.why)
-      }
+  readonly flush = (ino: number): Effect.Effect<void, DataFailed> => this.kept(ino, false)
+
+  private kept(ino: number, isDeaf: boolean): Effect.Effect<void, DataFailed> {
+    return Effect.suspend(() => {
+      const suspect = isDeaf ? undefined : this.failures.suspectOf(ino)
+      if (suspect !== undefined) this.fail(ino, suspect.errno, suspect.why)
       const file = this.files.get(ino)
       if (file === undefined) return Effect.void
       this.freeze(file, () => true)
-      return file.runs.length === 0 && file.failed === undefined ? Effect.void : this.waitUntilKept(file)
+      const isKept = file.runs.length === 0 && (isDeaf || file.failed === undefined)
+      return isKept ? Effect.void : this.waitUntilKept(file, isDeaf)
     })
+  }
 
-  private waitUntilKept(file: DirtyFile): Effect.Effect<void, DataFailed> {
+  private waitUntilKept(file: DirtyFile, isDeaf: boolean): Effect.Effect<void, DataFailed> {
     const { ino } = file
     const upTo = file.lastRun
     const fail = ({ errno, why }: Trouble) => Effect.fail(new DataFailed({ ino, errno, why }))
     const kept = Effect.callback<void, DataFailed>((resume) => {
       const waiter = {
         upTo,
+        isDeaf,
         resume: (trouble: Trouble | undefined) => resume(trouble === undefined ? Effect.void : fail(trouble))
       }
       file.waiters.push(waiter)
@@ -318,7 +328,7 @@ export class Writer {
   }
 
   readonly ordered = <A, E>(ino: number, change: Effect.Effect<A, E>): Effect.Effect<A, E | DataFailed> =>
-    Effect.flatMap(this.flush(ino), () =>
+    Effect.flatMap(this.kept(ino, true), () =>
       Effect.acquireUseRelease(
         Effect.sync(() => {
           const file = this.file(ino)
@@ -339,7 +349,7 @@ export class Writer {
   discard(ino: number): void {
     const file = this.files.get(ino)
     if (file === undefined) return
-    file.failed = undefined
+    this.failures.told(file)
     this.leave(
       file,
       file.runs.filter((run) => run.sent === undefined),
@@ -348,7 +358,7 @@ export class Writer {
   }
 
   fail(ino: number, errno: string, why: string): void {
-    this.file(ino).failed ??= { errno, why }
+    this.failures.note(this.file(ino), { errno, why })
     this.meters.lostFiles += 1
   }
 

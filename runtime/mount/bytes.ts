@@ -21,10 +21,15 @@ const show = ({ view, data, now }: Files, ino: number, clearSetId: boolean): voi
   view.pend({ ino, size: data.sizeOf(ino, committed), s, ns, plain })
 }
 
+/** What a process before this one has taken of an append that is sent again is not appended twice. */
+const rest = ({ data: { appended } }: Files, request: Request<"write">): Uint8Array =>
+  request.resent && (request.flags & appends) !== 0 ? request.data.subarray(appended(request.id)) : request.data
+
 const write = (files: Files, request: Request<"write">): Effect.Effect<number, Errno> => {
-  const { node: ino, offset, data, flags, clearSetId } = request
-  const { length } = data
-  const writing = { ino, offset, data, who: whoOf(request), ...((flags & appends) === 0 ? {} : { append: true }) }
+  const { node: ino, offset, id, flags, clearSetId } = request
+  const { length } = request.data
+  const appending = (flags & appends) === 0 ? {} : { append: true, request: id }
+  const writing = { ino, offset, data: rest(files, request), who: whoOf(request), ...appending }
   if (files.data.accept(writing)) {
     show(files, ino, clearSetId)
     return Effect.succeed(length)
@@ -119,7 +124,7 @@ const fallocate = Effect.fnUntraced(function* (files: Files, request: Request<"f
 /** By reference: no byte is moved. */
 const copy = Effect.fnUntraced(function* (files: Files, request: Request<"copy">) {
   const { node: from, offset, toNode: ino, toOffset: to, length } = request
-  if (files.data.isDirty(from)) yield* flushed(files, from)
+  yield* ordered(files, from, Effect.void)
   const fields = { from, offset, length, ino, to, ...by(files, request) }
   const reply = yield* ordered(files, ino, change(files, request, "CopyRange", fields))
   return (reply as unknown as { readonly copied: number; readonly attributes: Attributes }).copied
@@ -127,7 +132,7 @@ const copy = Effect.fnUntraced(function* (files: Files, request: Request<"copy">
 
 const lseek = Effect.fnUntraced(function* (files: Files, request: Request<"lseek">) {
   const { node: ino, offset, whence } = request
-  if (files.data.isDirty(ino)) yield* flushed(files, ino)
+  yield* ordered(files, ino, Effect.void)
   const slot = files.view.tree.inodes.find(ino)
   const found = slot < 0 ? ("ENOENT" as const) : seek(files.view.tree, slot, offset, whence)
   return typeof found === "string" ? yield* Effect.fail(found) : found

@@ -1,10 +1,10 @@
 /** Locks on behalf of processes: asked of the actor, waited for in its queue, and given up when the process does. */
 import { Effect } from "effect"
-import type { Lock } from "../../messages/lock.ts"
+import type { Lock, LockFamily } from "../../messages/lock.ts"
 import type { AsyncFiles, LockRange, Request } from "../ports/mount.ts"
 import { type Asking, change, query } from "./asking.ts"
 
-const familyOf = ({ flock }: LockRange) => (flock ? "flock" : "posix")
+const familyOf = ({ flock }: LockRange): LockFamily => (flock ? "flock" : "posix")
 
 const getlk = Effect.fnUntraced(function* (asking: Asking, request: Request<"getlk">) {
   const { node: ino, owner, type, start, end } = request
@@ -32,6 +32,7 @@ const unlock = Effect.fnUntraced(function* (asking: Asking, request: Request<"se
 
 interface Locked {
   readonly granted: boolean
+  readonly version: number
   readonly ticket?: number
 }
 
@@ -48,28 +49,36 @@ const cancel = (asking: Asking, request: Request<"setlk">, ticket: number) =>
 const noticedMs = 1_000
 
 /** What the last holder wrote must not be read from pages that the kernel has from before. */
-const noticed = (asking: Asking): Effect.Effect<undefined> =>
-  Effect.as(
-    Effect.timeoutOption(
-      Effect.suspend(() => asking.view.invalidated),
-      noticedMs
-    ),
-    undefined
+const noticed = (asking: Asking): Effect.Effect<unknown> =>
+  Effect.timeoutOption(
+    Effect.suspend(() => asking.view.invalidated),
+    noticedMs
   )
 
-const setlk = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
+type Restore = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
+/** From asking on, a process that gives up leaves nothing behind: no place in the queue, and no lock. */
+const acquire = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">, restore: Restore) {
   const { node: ino, owner, type, start, end, wait, holder } = request
-  if (type === "unlock") return yield* Effect.uninterruptible(unlock(asking, request))
   const fields = { ino, family: familyOf(request), owner, pid: holder, type, start, end, ...(wait && { wait }) }
-  const reply = (yield* Effect.uninterruptible(change(asking, request, "Lock", fields))) as unknown as Locked
+  const reply = (yield* change(asking, request, "Lock", fields)) as unknown as Locked
   const { granted, ticket } = reply
-  if (granted || ticket === undefined) return yield* noticed(asking)
-  yield* Effect.callback<void>((resume) => {
-    const stop = asking.view.whenGranted(ticket, () => resume(Effect.void))
-    return Effect.andThen(Effect.sync(stop), cancel(asking, request, ticket))
-  })
-  return yield* noticed(asking)
+  if (!granted && ticket !== undefined) {
+    const { version } = reply
+    const waited = Effect.callback<void>((resume) => {
+      const wake = () => resume(Effect.void)
+      return Effect.sync(asking.view.whenGranted({ family: fields.family, ino, ticket, version, wake }))
+    })
+    yield* restore(waited).pipe(Effect.onInterrupt(() => cancel(asking, request, ticket)))
+  }
+  yield* restore(noticed(asking)).pipe(Effect.onInterrupt(() => Effect.ignore(unlock(asking, request))))
+  return undefined
 })
+
+const setlk = (asking: Asking, request: Request<"setlk">) =>
+  request.type === "unlock"
+    ? Effect.uninterruptible(unlock(asking, request))
+    : Effect.uninterruptibleMask((restore) => acquire(asking, request, restore))
 
 export const locks = (asking: Asking) =>
   ({

@@ -11,7 +11,7 @@ import type { Invalidation } from "../ports/mount.ts"
 import { foreign, own } from "./invalidate.ts"
 import { Opens } from "./opens.ts"
 import type { ToReplica } from "./telling.ts"
-import { View } from "./view.ts"
+import { View, type Waiting } from "./view.ts"
 
 /** What the tree without a file is kept by: all else in it would only grow. */
 const kept = new Set([
@@ -45,6 +45,8 @@ export class Outline extends View {
   private readonly sizes = new Map<number, number>()
   /** Reaped just now: what is pending of them is not wanted. */
   private readonly gone = new Set<number>()
+  /** Tickets of this session whose locks were granted: what was queued before it began is in no queue here. */
+  private readonly granted = new Set<number>()
   /** Files of which the kernel's pages are good: what changed since was told to it. */
   private readonly clean = new Set<number>()
 
@@ -92,7 +94,13 @@ export class Outline extends View {
     return other === undefined ? [] : [attributesOf(other)]
   }
 
+  protected override isQueued({ ticket }: Waiting): boolean {
+    return !this.granted.delete(ticket)
+  }
+
   protected override fold(event: WorkspaceEvent, at: number): void {
+    if (event._tag === "Locked" && event.ticket !== undefined && event.session === this.session)
+      this.granted.add(event.ticket)
     if (kept.has(event._tag)) {
       evolve(this.tree, event, at)
       return

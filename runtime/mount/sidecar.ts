@@ -48,8 +48,6 @@ export interface SidecarOptions {
   readonly attrMs?: number
   /** A process before this one served the same mount. */
   readonly resumed: boolean
-  /** Inodes of which a process before this one had accepted what can never be committed. */
-  readonly lost: ReadonlyArray<number>
   /** What `.config` tells besides. */
   readonly shown: Readonly<Record<string, unknown>>
 }
@@ -131,7 +129,6 @@ export const sidecar: <E>(
   const data = yield* dataOf(commands, (committed) => view.committed(committed))
   view.attach(data)
   view.recover()
-  for (const ino of options.lost) data.fail(ino, "EIO", "the session that it was written in is over")
   const stats = () =>
     statsText({ view, meters: data.meters, lagMs: followed.lagMs(), upMs: clock.currentTimeMillisUnsafe() - startedAt })
   const own = new Own({

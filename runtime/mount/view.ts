@@ -3,7 +3,8 @@
 import { Deferred, Effect } from "effect"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
 import { load } from "../../actors/workspace/snapshot/load.ts"
-import { initial, type Tree } from "../../actors/workspace/tree/tree.ts"
+import { initial, lockKey, type Tree } from "../../actors/workspace/tree/tree.ts"
+import type { LockFamily } from "../../messages/lock.ts"
 import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import type { Committed, Data } from "../files/data.ts"
 import type { Fold, Published } from "../follow.ts"
@@ -15,6 +16,15 @@ import type { Pending, ToReplica } from "./telling.ts"
 type Outlet = Pick<Mounted, "tell" | "invalidate" | "invalidated">
 
 type Told = { readonly tell: ToReplica } | { readonly invalidate: ReadonlyArray<Invalidation> }
+
+/** A place in the queue of a lock, since an entry. */
+export interface Waiting {
+  readonly family: LockFamily
+  readonly ino: number
+  readonly ticket: number
+  readonly version: number
+  readonly wake: () => void
+}
 
 /** What of a file is gone with these events for good. */
 const inosOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
@@ -36,8 +46,7 @@ export class View implements Fold {
   private data: Data | undefined
   private outlet: Outlet | undefined
   private early: Array<Told> = []
-  private readonly granted = new Map<number, () => void>()
-  private readonly tickets = new Set<number>()
+  private readonly waiting = new Set<Waiting>()
   entries = 0
   invalidations = 0
 
@@ -110,19 +119,17 @@ export class View implements Fold {
     }
     this.tell({ kind: "state", bytes, version })
     if (!isFirst) this.invalidate([...differences(old, this.tree)])
+    this.grant()
   }
 
   apply(entries: ReadonlyArray<Published>): void {
     const invalidations: Array<Invalidation> = []
     const touched: Array<number> = []
-    const tickets: Array<number> = []
     for (const { caller, at, events } of entries) {
       for (const event of events as ReadonlyArray<WorkspaceEvent>) {
         invalidations.push(...this.outdated(event, caller === this.session))
         this.fold(event, at)
         touched.push(...inosOf(event))
-        if (event._tag === "Locked" && event.ticket !== undefined && event.session === this.session)
-          tickets.push(event.ticket)
       }
     }
     this.version = entries.at(-1)?.version ?? this.version
@@ -135,7 +142,7 @@ export class View implements Fold {
     for (const [ino, version] of this.settling) if (version <= this.version) this.settle(ino)
     this.invalidate(invalidations)
     // Who has waited for a lock goes on behind what its last holder did, on the other thread and in the kernel too.
-    for (const ticket of tickets) this.grant(ticket)
+    this.grant()
   }
 
   /** What the kernel should no longer believe; asked before the event is folded. */
@@ -217,19 +224,23 @@ export class View implements Fold {
     for (const ino of this.pending.keys()) this.settle(ino)
   }
 
-  private grant(ticket: number): void {
-    const wake = this.granted.get(ticket)
-    if (wake === undefined) this.tickets.add(ticket)
-    else wake()
+  /** Who has asked for a lock and is not in its queue any more has it, also where the event was not heard. */
+  protected isQueued({ family, ino, ticket }: Waiting): boolean {
+    return this.tree.locks.get(lockKey(family, ino))?.queue.some((lock) => lock.token === ticket) === true
   }
 
-  /** Calls back when the lock with this ticket is held; it may be already. Gives how to stop waiting. */
-  whenGranted(ticket: number, wake: () => void): () => void {
-    if (this.tickets.delete(ticket)) wake()
-    else this.granted.set(ticket, wake)
-    return () => {
-      this.granted.delete(ticket)
-      this.tickets.delete(ticket)
+  private grant(): void {
+    for (const one of this.waiting) {
+      if (this.version < one.version || this.isQueued(one)) continue
+      this.waiting.delete(one)
+      one.wake()
     }
+  }
+
+  /** Calls back when the lock is held that was queued; it may be already. Gives how to stop waiting. */
+  whenGranted(waiting: Waiting): () => void {
+    this.waiting.add(waiting)
+    this.grant()
+    return () => void this.waiting.delete(waiting)
   }
 }

@@ -89,9 +89,7 @@ const recordOf = ({ issued }: Ticket, directory: string, cache: string): MountRe
 const begun = () => ({
   instance: randomBytes(8).toString("hex"),
   writeback: false,
-  resumed: false,
-  staged: false,
-  lost: []
+  resumed: false
 })
 
 /** Loaded where it is asked for. */

@@ -3,7 +3,7 @@
  * its name comes later where the mount is not known yet.
  */
 import "effect/schema/SchemaJITCompiler/enable"
-import { readFileSync, rmSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import { inherited } from "../../adapters/fuse/child.ts"
 import { begun } from "../../adapters/fuse/early.ts"
@@ -23,41 +23,31 @@ const start = JSON.parse(readFileSync(file, "utf8")) as SidecarStart
 /** A terminal's interrupt is for the process that holds the mount: it unmounts, and this one ends with the mount. */
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined)
 
-/** Left behind by who served this mount before, and by one whose session was over: the files that lost something. */
+/** Left behind by who served this mount before. */
 const served = `${file}.served`
-const lostFile = `${file}.lost`
-const { session } = start.ticket.issued.session
-const [instance, before] = (readText(served) ?? "").split(" ")
-const resumed = instance === start.instance
-const staged = resumed && before === session
-const lost = JSON.parse(readText(lostFile) ?? "[]") as ReadonlyArray<number>
+const resumed = readText(served) === start.instance
 
 /** A holder that cannot begin another session says so by itself; this process is of no more use. */
 const renewMs = 60_000
 
 /** What is under way stays unanswered: the kernel asks the successor. */
-const renew: Renew = (inos) =>
-  Effect.callback<never>(() => {
-    writeWhole(lostFile, JSON.stringify([...new Set([...lost, ...inos])]))
-    // A thread that waits for the kernel would hold up an exit until somebody asks for something.
-    const end = () => process.kill(process.pid, "SIGKILL")
-    process.on("message", (message) => {
-      if ((message as { readonly renewed?: true }).renewed === true) end()
-    })
-    setTimeout(end, renewMs)
-    process.send?.({ renew: true })
+const renew: Renew = Effect.callback<never>(() => {
+  // A thread that waits for the kernel would hold up an exit until somebody asks for something.
+  const end = () => process.kill(process.pid, "SIGKILL")
+  process.on("message", (message) => {
+    if ((message as { readonly renewed?: true }).renewed === true) end()
   })
-
-const ready = Effect.sync(() => {
-  writeWhole(served, `${start.instance} ${session}`)
-  rmSync(lostFile, { force: true })
+  setTimeout(end, renewMs)
+  process.send?.({ renew: true })
 })
 
-const program = serve({ ...start, resumed, staged, lost }, () => ready, renew).pipe(
+const ready = Effect.sync(() => writeWhole(served, start.instance))
+
+const program = serve({ ...start, resumed }, () => ready, renew).pipe(
   // A successor that comes too late for the session of its predecessor begins another one too.
   Effect.catchIf(
     ({ code }) => resumed && code === sessionOver,
-    () => renew([])
+    () => renew
   ),
   Effect.provide(Logger.layer([logger(process.stderr.isTTY === true)])),
   Effect.provideService(References.MinimumLogLevel, "Info")

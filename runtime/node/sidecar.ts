@@ -31,11 +31,8 @@ export interface SidecarStart extends Sizes {
   readonly storesLate: boolean
   readonly cacheMs: number | undefined
   readonly replicaEntries: number | undefined
+  /** By a process before this one: what was accepted then is on the stage. */
   readonly resumed: boolean
-  /** It was served in this very session before: what was accepted then is on the stage. */
-  readonly staged: boolean
-  /** Of these files something that was accepted is lost. */
-  readonly lost: ReadonlyArray<number>
 }
 
 /** The operator's store, or the customer's bucket with the credentials of this host. */
@@ -91,7 +88,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
     const objects = Context.get(store, Objects)
     const mount = Context.get(yield* Layer.build(yield* kernelOf(start)), Mount)
     const files = { org: session.org, workspace: workspace.id, layout: workspace.layout, cache }
-    const whose = { session: session.session, resumed: start.staged }
+    const whose = { session: session.session, resumed: start.resumed }
     return yield* sidecar(
       {
         bus,
@@ -110,7 +107,6 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         ...(start.replicaEntries === undefined ? {} : { replicaEntries: start.replicaEntries }),
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
-        lost: start.lost,
         shown: { org: session.org, nats, objects: objects.place, cache, layout: workspace.layout, pid: process.pid }
       }
     ).pipe(
@@ -122,8 +118,8 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
   }
 )
 
-/** Ends this process for a successor with another session. What was pending in these files is lost, and they say so. */
-export type Renew = (lost: ReadonlyArray<number>) => Effect.Effect<never>
+/** Ends this process for a successor with another session. */
+export type Renew = Effect.Effect<never>
 
 /** Serves until the mount or the session ends, or the fibre is interrupted. */
 export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effect<void>, renew: Renew) =>
@@ -135,5 +131,5 @@ export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effe
     yield* Effect.forkScoped(Effect.andThen(made.mounted.ended, Deferred.succeed(ended, undefined)))
     yield* Effect.forkScoped(Effect.flatMap(made.over, (why) => Deferred.succeed(ended, why)))
     const why = yield* Deferred.await(ended)
-    if (why !== undefined) return yield* renew([...made.view.pending.keys()])
+    if (why !== undefined) return yield* renew
   }).pipe(Effect.scoped)

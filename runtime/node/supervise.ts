@@ -1,5 +1,4 @@
 /** Keeps a mount alive: holds the kernel's descriptor, and starts another sidecar when the one that serves has died. */
-import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Deferred, Effect, Schedule, type Scope } from "effect"
@@ -7,7 +6,6 @@ import { takeEarly } from "../../adapters/fuse/early.ts"
 import { type Holding, hold } from "../../adapters/fuse/holder.ts"
 import { Problem } from "../cli/problem.ts"
 import { mountOptionsOf } from "../mount/sidecar.ts"
-import { stageOf } from "./bytes.ts"
 import { writeWhole } from "./files.ts"
 import type { Ticket } from "./issue.ts"
 import { isReadOnly, type SidecarStart } from "./sidecar.ts"
@@ -37,13 +35,12 @@ const passing = new Set(["no-node", "unreachable", "Busy", "unanswered", "503", 
 
 /**
  * The session is over, and the mount goes on with another one. What the first one had accepted and not committed is
- * given up: committed now, it would cover what others have done since.
+ * given up: committed now, it would cover what others have done since. The stage says whose it was, and they are told.
  */
 export const renewed = Effect.fnUntraced(function* (start: SidecarStart, renew: Effect.Effect<Ticket, Problem>) {
   const ticket = yield* renew.pipe(
     Effect.retry({ schedule: Schedule.spaced(renewPauseMs), while: ({ code }) => passing.has(code) })
   )
-  rmSync(stageOf(start.cache), { recursive: true, force: true })
   writeWhole(startFile(start), JSON.stringify({ ...start, ticket }))
   yield* Effect.logWarning("the mount's session was over, and it goes on with another one", {
     session: ticket.issued.session.session

@@ -1,5 +1,6 @@
 /** A simulated host's kernel: it asks whoever serves the mount, and asks the successor what was never answered. */
 import { Effect, Exit, type Fiber, FiberSet } from "effect"
+import type { Prng } from "../../adapters/world/prng.ts"
 import type { Life, Weather } from "../../adapters/world/weather.ts"
 import { open } from "../../runtime/mount/replica.ts"
 import type {
@@ -20,7 +21,8 @@ type Outcome = Answer | Errno
 
 interface Waiting {
   request: Request
-  readonly answer: (outcome: Outcome) => void
+  answer: (outcome: Outcome) => void
+  isInterrupted: boolean
   fiber: Fiber.Fiber<void> | undefined
 }
 
@@ -45,16 +47,27 @@ const kept = (answer: Outcome): Outcome => {
   return structuredClone(answer)
 }
 
+const outcomeOf = (exit: Exit.Exit<Answer, Errno>): Outcome => {
+  if (Exit.isSuccess(exit)) return kept(exit.value)
+  const failed = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+  if (failed !== undefined) return failed.error
+  if (Exit.hasInterrupts(exit)) return "EINTR"
+  throw new Error(`a request fell: ${String(exit.cause)}`)
+}
+
 type Fields<Op extends Operation> = Requests[Op] & { readonly node: number }
 
 export class Kernel {
   private readonly weather: Weather
+  private readonly prng: Prng
   private readonly waiting = new Map<number, Waiting>()
   private serving: Serving | undefined
   private nextId = 1
+  private isDown = false
 
-  constructor(weather: Weather) {
+  constructor(weather: Weather, prng: Prng) {
     this.weather = weather
+    this.prng = prng
   }
 
   /** A request of a process. It fails with an errno; a process that gives up interrupts it. */
@@ -66,14 +79,27 @@ export class Kernel {
         this.waiting.delete(id)
         resume(typeof outcome === "string" ? Effect.fail(outcome as Errno) : Effect.succeed(outcome as Answers[Op]))
       }
-      const waiting: Waiting = { request, answer, fiber: undefined }
+      const waiting: Waiting = { request, answer, isInterrupted: false, fiber: undefined }
       this.waiting.set(id, waiting)
       this.pass(waiting)
-      return Effect.sync(() => {
-        this.waiting.delete(id)
+      // As with a signal: a process goes on when its request is answered, which is soon now.
+      return Effect.callback<void>((left) => {
+        if (this.isDown) return left(Effect.void)
+        waiting.answer = () => {
+          this.waiting.delete(id)
+          left(Effect.void)
+        }
+        waiting.isInterrupted = true
         waiting.fiber?.interruptUnsafe()
       })
     })
+  }
+
+  /** The host fell, and its processes with it. */
+  fall(): void {
+    this.isDown = true
+    this.serving = undefined
+    for (const { answer, isInterrupted } of this.waiting.values()) if (isInterrupted) answer("EINTR")
   }
 
   /** What was asked and is not answered, for who wonders why nothing goes on. */
@@ -95,16 +121,17 @@ export class Kernel {
     const second = files[request.op] as ((request: Request, later: unknown) => Effect.Effect<Answer, Errno>) | undefined
     if (second === undefined) return waiting.answer("ENOSYS")
     const settle = (exit: Exit.Exit<Answer, Errno>): void => {
-      if (!serving.life.alive || this.serving !== serving) return
-      if (Exit.isSuccess(exit)) waiting.answer(kept(exit.value))
-      else {
-        const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-        if (failure === undefined) throw new Error(`${request.op} fell: ${String(exit.cause)}`)
-        waiting.answer(failure.error)
-      }
+      if (serving.life.alive && this.serving === serving) waiting.answer(outcomeOf(exit))
     }
-    const work = Effect.flatMap(Effect.exit(second(request, later)), (exit) => Effect.sync(() => settle(exit)))
+    // What is done may not be answered any more, when the process dies in between.
+    const late = this.prng.chance(0.2) ? Effect.sleep(this.prng.below(100)) : Effect.void
+    const work = Effect.exit(second(request, later)).pipe(
+      Effect.tap(late),
+      Effect.flatMap((exit) => Effect.sync(() => settle(exit))),
+      Effect.onInterrupt(() => Effect.sync(() => settle(Exit.interrupt())))
+    )
     waiting.fiber = serving.fork(work)
+    if (waiting.isInterrupted) waiting.fiber.interruptUnsafe()
   }
 
   private serve(serving: Serving): void {

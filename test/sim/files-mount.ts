@@ -37,8 +37,7 @@ const mortalShelf = (shelf: Shelf, life: Life): Shelf => ({
   write: (name, bytes) => Effect.suspend(() => (life.alive ? shelf.write(name, bytes) : Effect.never))
 })
 
-/** How a process ended: it was killed, told to end, could not go on, or its session was over and these files lost. */
-type End = "killed" | "unmounted" | "failed" | { readonly lost: ReadonlyArray<number> }
+type End = "killed" | "unmounted" | "failed" | "over"
 
 interface Serving {
   readonly life: Life
@@ -78,8 +77,8 @@ export class MountHost {
     this.ground = ground
     this.watched = watched
     this.fork = fork
-    this.kernel = new Kernel(ground.weather)
     this.prng = new Prng(ground.plan.seed).fork(name)
+    this.kernel = new Kernel(ground.weather, this.prng)
   }
 
   get isUp(): boolean {
@@ -97,8 +96,8 @@ export class MountHost {
     this.ground.weather.reach("sidecar killed")
     serving.life.alive = false
     // Nobody waits for what of it cannot be interrupted: the dead do nothing any more.
-    serving.fiber.interruptUnsafe()
     Deferred.doneUnsafe(serving.ended, Effect.succeed("killed"))
+    serving.fiber.interruptUnsafe()
     if (isTorn) this.tear()
   }
 
@@ -123,7 +122,8 @@ export class MountHost {
     this.serving?.fiber.interruptUnsafe()
     this.holder = undefined
     this.serving = undefined
-    this.kernel = new Kernel(this.ground.weather)
+    this.kernel.fall()
+    this.kernel = new Kernel(this.ground.weather, this.prng)
     if (keepsDisk) return
     this.tape = makeTape()
     this.shelf = makeShelf()
@@ -154,56 +154,50 @@ export class MountHost {
   /** The life of the mount, over the deaths of those who serve it. */
   private readonly hold = Effect.fnUntraced(function* (this: MountHost) {
     let session = yield* this.issue()
-    let served: string | undefined
-    let lost: ReadonlyArray<number> = []
+    let isResumed = false
     while (!this.isEnded) {
       const life: Life = { name: this.name, alive: true }
-      const options = this.optionsOf(session, served !== undefined, lost)
+      const options = this.optionsOf(session, isResumed)
       const ready = () => {
-        served = session
-        lost = []
+        isResumed = true
       }
       const ended = Deferred.makeUnsafe<End>()
-      const fiber = this.fork(
-        Deferred.into(this.serve(life, options, { isStaged: served === session, ready, ended }), ended)
-      )
+      const fiber = this.fork(Deferred.into(this.serve(life, options, { ready, ended }), ended))
       this.serving = { life, fiber, ended }
       const end = yield* Deferred.await(ended)
       life.alive = false
       fiber.interruptUnsafe()
       if (end === "unmounted") this.isEnded = true
-      if (typeof end === "object") {
+      if (end === "over") {
         this.ground.weather.reach("session over")
-        lost = [...new Set([...lost, ...end.lost])]
         session = yield* this.issue()
-        for (const number of [...this.tape.kept.keys()]) this.tape.drop(number)
       }
       yield* Effect.sleep(againMs)
     }
   })
 
-  private optionsOf(session: string, resumed: boolean, lost: ReadonlyArray<number>): SidecarOptions {
+  private optionsOf(session: string, resumed: boolean): SidecarOptions {
     const place = { session, workspace, host: this.name, directory: "/mnt" }
     const { shards } = this.ground.plan.settings
     const how = { readOnly: false, writeback: false, allowOther: true }
-    return { place, name: "home", shards, ...how, resumed, lost, shown: {} }
+    return { place, name: "home", shards, ...how, resumed, shown: {} }
   }
 
   /** A process that cannot begin says whether another one with the same session could. */
   private readonly ends = (serving: Effect.Effect<End, object, Scope.Scope>): Effect.Effect<End> =>
     serving.pipe(
       Effect.scoped,
-      Effect.catch((error) => Effect.succeed<End>("isOver" in error && error.isOver === true ? { lost: [] } : "failed"))
+      Effect.catch((error) => Effect.succeed<End>("isOver" in error && error.isOver === true ? "over" : "failed"))
     )
 
   private readonly serve = Effect.fnUntraced(function* (
     this: MountHost,
     life: Life,
     options: SidecarOptions,
-    how: { readonly isStaged: boolean; readonly ready: () => void; readonly ended: Deferred.Deferred<End> }
+    how: { readonly ready: () => void; readonly ended: Deferred.Deferred<End> }
   ) {
     const { ground } = this
-    const { ended, isStaged, ready } = how
+    const { ended, ready } = how
     const bus = ground.network.attach(life)
     const objects = faultyObjects(ground.objects, ground.weather, life)
     const scratch = { tape: mortalTape(this.tape, life), shelf: mortalShelf(this.shelf, life) }
@@ -217,7 +211,7 @@ export class MountHost {
         data: (commands, onCommitted) =>
           openData({
             ...{ objects, commands, ...scratch },
-            options: { ...bytes, session, resumed: isStaged, flushMs, readMs: flushMs, onCommitted }
+            options: { ...bytes, session, resumed: options.resumed, flushMs, readMs: flushMs, onCommitted }
           })
       },
       options
@@ -233,7 +227,7 @@ export class MountHost {
     // The holder ends this process where it is, as soon as another session has begun.
     const isOver = yield* Effect.raceFirst(Effect.as(asked, false), Effect.as(made.over, true))
     if (!isOver) return "unmounted" as const
-    Deferred.doneUnsafe(ended, Effect.succeed({ lost: [...made.view.pending.keys()] }))
+    Deferred.doneUnsafe(ended, Effect.succeed("over"))
     return yield* Effect.never
   }, this.ends)
 }

@@ -53,7 +53,7 @@ export const filesPlanOf = (seed: number, fence = true): FilesPlan => {
       idleMs: prng.between(500, 20_000),
       outboxRecordMs: prng.between(50, 500)
     },
-    crashes: some(2).map(() => ({ step: prng.between(500, 30_000), node: prng.below(2), downMs: prng.below(6_000) })),
+    crashes: some(2).map(() => ({ step: prng.between(300, 9_000), node: prng.below(2), downMs: prng.below(6_000) })),
     cuts: some(2).map(() => ({
       atMs: prng.below(12_000),
       forMs: prng.between(100, 9_000),
@@ -63,7 +63,7 @@ export const filesPlanOf = (seed: number, fence = true): FilesPlan => {
     steps: prng.between(8, 24),
     base: prng.chance(0.5) ? 0 : chunkBytes - 160,
     flock: prng.chance(0.5),
-    kills: some(5).map(() => ({ step: prng.between(500, 30_000), mount: prng.below(mounts), torn: prng.chance(0.5) })),
+    kills: some(5).map(() => ({ step: prng.between(200, 9_000), mount: prng.below(mounts), torn: prng.chance(0.5) })),
     falls: some(1).map(() => ({
       atMs: prng.between(500, 9_000),
       mount: prng.below(mounts),

@@ -102,8 +102,8 @@ export const raisedTwice = (counters: ReadonlyArray<Counter>): string | undefine
   for (const one of counters.flatMap(({ held }) => held).toSorted((a, b) => a.to - b.to)) {
     if (one.raised === undefined) continue
     const before = by.get(one.raised)
-    if (before !== undefined)
-      return `${before.by} and ${one.by} both raised the number to ${one.raised}: ${before.from} to ${before.to}, ${one.from} to ${one.to}`
+    const when = ({ by, from, to }: Held) => `${by} (${from} to ${to})`
+    if (before !== undefined) return `${when(before)} and ${when(one)} both raised the number to ${one.raised}`
     by.set(one.raised, one)
   }
   return undefined

@@ -197,17 +197,32 @@ describe("a view", () => {
   it("wakes who waits for a lock, whichever comes first", () => {
     const view = new View("w", "me")
     view.load(save(treeOf(created(2, "a"))), 1)
+    view.begin()
     view.connect(outlet())
     const locked = (ticket: number): WorkspaceEvent => ({
       ...{ _tag: "Locked", ino: 2, family: "flock", owner: "o", session: "me", pid: 1, type: "write" },
       ...{ start: 0, end: 9, token: 1, ticket }
     })
+    const queued = (ticket: number): WorkspaceEvent => ({
+      ...{ _tag: "LockQueued", ino: 2, family: "flock", owner: "o", session: "me", pid: 1, type: "write" },
+      ...{ start: 0, end: 9, ticket }
+    })
     const woken: Array<number> = []
-    view.whenGranted(1, () => woken.push(1))
-    view.apply([entry(2, "other", locked(1))])
-    view.apply([entry(3, "other", locked(2))])
-    view.whenGranted(2, () => woken.push(2))
+    const wait = (ticket: number, version: number) =>
+      view.whenGranted({ family: "flock", ino: 2, ticket, version, wake: () => woken.push(ticket) })
+    wait(1, 2)
+    view.apply([entry(2, "me", queued(1))])
+    expect(woken).toEqual([])
+    view.apply([entry(3, "other", locked(1))])
+    expect(woken).toEqual([1])
+    view.apply([entry(4, "me", queued(2)), entry(5, "other", locked(2))])
+    wait(2, 4)
     expect(woken).toEqual([1, 2])
+    // What was granted while nothing was heard shows in the state that is loaded.
+    view.apply([entry(6, "me", queued(3))])
+    wait(3, 6)
+    view.load(save(treeOf(created(2, "a"), locked(3))), 7)
+    expect(woken).toEqual([1, 2, 3])
   })
 })
 

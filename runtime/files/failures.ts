@@ -1,0 +1,39 @@
+/** What became of accepted bytes that cannot be kept: it is told once, by this process or by one that follows it. */
+import type { DirtyFile, Trouble } from "./file.ts"
+import type { Stage } from "./staging.ts"
+
+export class Failures {
+  /** Accepted bytes of any file may be lost: each says so when it is first asked. */
+  suspect: Trouble | undefined
+  private readonly suspected = new Set<number>()
+  private readonly stage: Stage | undefined
+  private readonly newNumber: () => number
+
+  /** Failures are numbered as runs are, for the stage keeps both until they are over. */
+  constructor(stage: Stage | undefined, newNumber: () => number) {
+    this.stage = stage
+    this.newNumber = newNumber
+  }
+
+  /** It is kept until somebody asks, on the stage too: this process may not live to be asked. */
+  note(file: DirtyFile, { errno, why }: Trouble): void {
+    if (file.failed !== undefined) return
+    file.failed = { errno, why, run: this.newNumber() }
+    this.stage?.failed({ kind: "failed", ino: file.ino, ...file.failed })
+  }
+
+  /** Somebody is told, or nobody needs to be any more. */
+  told(file: DirtyFile): Trouble | undefined {
+    const { failed } = file
+    file.failed = undefined
+    if (failed !== undefined) this.stage?.over([failed.run])
+    return failed
+  }
+
+  /** The first who asks for this file is told what may be true of any. */
+  suspectOf(ino: number): Trouble | undefined {
+    if (this.suspect === undefined || this.suspected.has(ino)) return undefined
+    this.suspected.add(ino)
+    return this.suspect
+  }
+}
