@@ -125,11 +125,20 @@ export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) 
 const wakeActors = Effect.fnUntraced(function* (owned: Owned, bell: Bell, scope: Scope.Scope) {
   for (;;) {
     yield* bell.wakeUp.wait
-    for (const cell of bell.waking.splice(0))
-      yield* Effect.forkIn(activate(owned, cell), scope, { startImmediately: true })
-    for (const handing of bell.handing.splice(0)) yield* Effect.forkIn(handing, scope)
+    yield* wakeWaiting(owned, bell, scope)
   }
 })
+
+/** By itself: what a loop that waits has in its hands stays in memory, and actors are meant to leave it. */
+const wakeWaiting = (owned: Owned, bell: Bell, scope: Scope.Scope): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const waking = bell.waking.splice(0).map((cell) => activate(owned, cell))
+    return Effect.forEach(
+      [...waking, ...bell.handing.splice(0)],
+      (work) => Effect.forkIn(work, scope, { startImmediately: true }),
+      { discard: true }
+    )
+  })
 
 interface Parts {
   readonly ports: Ports
