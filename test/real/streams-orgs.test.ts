@@ -1,5 +1,7 @@
 /** Streams of two organisations on one node: the same names, and nothing of each other. */
 import { readFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { cleanUp, freshPath, stop, type Up, up } from "./command.ts"
@@ -120,5 +122,42 @@ describe("two organisations", () => {
     expect((await post("acme", "/ds/runs/42/events", "[3]", fence)).status).toBe(403)
     const stray = { type: "pull-wake", streams: ["@acme/secret/plans"], wake_stream: "wakes" }
     expect((await put("zeta", `${path}2`, JSON.stringify(stray))).status).toBe(400)
+  })
+
+  it("are posted to in their own words, and call back without a key", async () => {
+    const heard: Array<Record<string, string> & { streams: ReadonlyArray<object> }> = []
+    const receiver = createServer((request, response) => {
+      let text = ""
+      request.on("data", (part) => {
+        text += part
+      })
+      request.on("end", () => {
+        heard.push(JSON.parse(text))
+        response.writeHead(200).end("{}")
+      })
+    })
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve))
+    const { port } = receiver.address() as AddressInfo
+    const config = { type: "webhook", pattern: "hooked/*", webhook: { url: `http://127.0.0.1:${port}/` } }
+    const path = "/v1/stream/__ds/subscriptions/hook"
+    try {
+      expect((await put("acme", path, JSON.stringify(config))).status).toBe(201)
+      await put("zeta", "/ds/hooked/theirs", "[1]")
+      await put("acme", "/ds/hooked/mine", "[1]")
+      for (let tries = 0; tries < 200 && heard.length === 0; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 25))
+      const [told] = heard
+      expect(told).toMatchObject({ subscription_id: "hook", streams: [{ path: "hooked/mine" }] })
+      expect(JSON.stringify(told)).not.toContain("@")
+      const fence = { "stream-fence": told?.["fence"] ?? "" }
+      expect((await post("acme", "/ds/runs/42/events", "[9]", fence)).status).toBe(204)
+      expect((await post("zeta", "/ds/runs/42/events", "[9]", fence)).status).toBe(403)
+      const done = { wake_id: told?.["wake_id"], generation: told?.["generation"], done: true }
+      const callback = new URL(told?.["callback_url"] ?? "").pathname
+      expect((await post(told?.["callback_token"] ?? "", callback, JSON.stringify(done))).status).toBe(200)
+      expect((await post("acme", "/ds/runs/42/events", "[9]", fence)).status).toBe(403)
+    } finally {
+      receiver.close()
+    }
   })
 })
