@@ -77,8 +77,10 @@ const toMount = Effect.fnUntraced(function* (mounting: Mounting) {
   const { open } = yield* Effect.promise(() => import(sync.module) as Promise<SyncModule>)
   // Both parts are on one thread, and may keep what they are told: each gets a copy, as it would from another thread.
   const heard = (message: unknown) => queueMicrotask(() => files.heard?.(message))
-  const now = open(structuredClone(sync.data), { tell: (message) => heard(structuredClone(message)) })
-  const ask = asking(now, files, (yield* Clock.currentTimeMillis) * idsPerMs)
+  const clock = yield* Clock.Clock
+  const nowMs = () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
+  const now = open(structuredClone(sync.data), { nowMs, tell: (message) => heard(structuredClone(message)) })
+  const ask = asking(now, files, clock.currentTimeMillisUnsafe() * idsPerMs)
   const asked = { ask, paths: new Paths(ask), handles: new Handles() }
   const log = Effect.runForkWith(yield* Effect.context<never>())
   const handlers = new Handlers(made, yield* Effect.context<never>(), (name, cause) =>

@@ -3,10 +3,10 @@
  * is for the other thread, which asks the workspace.
  */
 import type { Answers, Entry, Errno, Later, Operation, Request, SyncFiles, SyncHost } from "../ports/mount.ts"
-import { line } from "./replica.ts"
 import { blankStat } from "./stat.ts"
-import type { BoundedStart, FromReplica, Known, ToReplica } from "./telling.ts"
+import type { BoundedStart, Known } from "./telling.ts"
 import { isVirtual, virtualIno, virtualStat } from "./virtual.ts"
+import { watched } from "./watch.ts"
 
 type Answered<Op extends Operation> = Answers[Op] | Errno | Later
 type Handler<Op extends Operation> = (request: Request<Op>) => Answered<Op>
@@ -104,22 +104,7 @@ const changes: Handlers = {
 
 export const open = (data: unknown, host: SyncHost): SyncFiles => {
   const { readOnly } = data as BoundedStart
-  let isListening = false
-  const tell = (message: FromReplica): void => host.tell(message)
-  const logged = (handler: Handler<Operation>) => (request: Request) => {
-    const answer = handler(request)
-    if (isListening && !isVirtual(request.node)) tell({ kind: "line", line: line(request, answer) })
-    return answer
-  }
   const refused = Object.keys(changes).map((op) => [op, (): Errno => "EROFS"] as const)
   const all = { ...reads(), ...(readOnly ? Object.fromEntries(refused) : changes) }
-  const handlers = Object.entries(all).map(([op, handler]) => [op, logged(handler as Handler<Operation>)])
-  return {
-    ...Object.fromEntries(handlers),
-    forget: () => undefined,
-    heard: (message) => {
-      const told = message as ToReplica
-      if (told.kind === "listening") isListening = told.isOn
-    }
-  }
+  return watched({ ...(all as SyncFiles), forget: () => undefined }, host)
 }

@@ -48,7 +48,6 @@ export const asyncFiles = (files: Files): AsyncFiles => {
   const heard = (message: FromReplica): void => {
     if (message.kind === "closed") files.data.released(message.handle)
     else if (message.kind === "invalidate") files.view.invalidate(message.invalidations)
-    else if (message.kind === "line") files.own.line(message.line)
   }
   return { ...handlers, heard: (message) => heard(message as FromReplica) }
 }

@@ -46,6 +46,10 @@ export class Own {
     this.texts = texts
   }
 
+  get isListening(): boolean {
+    return this.logs.size > 0
+  }
+
   line(line: string): void {
     for (const log of this.logs.values()) log.add(`${line}\n`)
   }

@@ -14,6 +14,7 @@ import { Opens } from "./opens.ts"
 import { blankStat, fillStat, spaceOf } from "./stat.ts"
 import type { FromReplica, Known, Pending, ReplicaStart, ToReplica } from "./telling.ts"
 import { isVirtual, virtualIno, virtualStat } from "./virtual.ts"
+import { watched } from "./watch.ts"
 
 type Answered<Op extends Operation> = Answers[Op] | Errno | Later
 
@@ -32,7 +33,7 @@ const ofMount = later({ own: true })
 
 export const open = (data: unknown, host: SyncHost): SyncFiles => {
   const start = data as ReplicaStart
-  return new Replica(start, (message) => host.tell(message)).files
+  return watched(new Replica(start, (message) => host.tell(message)).files, host)
 }
 
 class Replica {
@@ -40,7 +41,6 @@ class Replica {
   private readonly start: ReplicaStart
   private readonly tell: (message: FromReplica) => void
   private isLive = true
-  private isListening = false
   private readonly pending = new Map<number, Pending>()
   private readonly opens: Opens
   private readonly stat = blankStat()
@@ -74,9 +74,6 @@ class Replica {
         break
       case "opened":
         this.opens.open(message.ino)
-        break
-      case "listening":
-        this.isListening = message.isOn
         break
     }
   }
@@ -262,20 +259,10 @@ class Replica {
   private readonly setlk = ({ node }: Request<"setlk" | "getlk">): Later | Errno =>
     isVirtual(node) ? "ENOLCK" : toBeAsked
 
-  /** Reads of `.accesslog` want every request; otherwise nothing is done for it. */
-  private logged<Op extends Operation>(handler: (request: Request<Op>, out: Uint8Array) => Answered<Op>) {
-    return (request: Request<Op>, out: Uint8Array): Answered<Op> => {
-      const answer = handler(request, out)
-      if (this.isListening && !isVirtual(request.node))
-        this.tell({ kind: "line", line: line(request as Request, answer) })
-      return answer
-    }
-  }
-
   /** Changes are not decided here, but what is a matter of the mount alone is. */
   private changing<Op extends Operation>(handler: (request: Request<Op>, out: Uint8Array) => Answered<Op>) {
     const { readOnly } = this.start
-    return this.logged<Op>((request, out) => (readOnly ? "EROFS" : handler(request, out)))
+    return (request: Request<Op>, out: Uint8Array): Answered<Op> => (readOnly ? "EROFS" : handler(request, out))
   }
 
   private readonly making = ({ node, name }: { readonly node: number; readonly name: string }): Later | Errno => {
@@ -287,22 +274,22 @@ class Replica {
     return {
       heard: (message) => this.hear(message as ToReplica),
       forget: () => undefined,
-      lookup: this.logged<"lookup">(this.lookup),
-      getattr: this.logged<"getattr">(this.getattr),
-      readlink: this.logged<"readlink">(this.readlink),
-      open: this.logged<"open">(this.opened),
-      opendir: this.logged<"opendir">(this.opendir),
-      readdir: this.logged<"readdir">(this.readdir),
-      releasedir: this.logged<"releasedir">(this.releasedir),
-      release: this.logged<"release">(this.release),
-      flush: this.logged<"flush">(this.flush),
-      fsync: this.logged<"fsync">(this.fsync),
-      fsyncdir: this.logged<"fsyncdir">(() => undefined),
-      statfs: this.logged<"statfs">(this.statfs),
-      read: this.logged<"read">(this.read),
+      lookup: this.lookup,
+      getattr: this.getattr,
+      readlink: this.readlink,
+      open: this.opened,
+      opendir: this.opendir,
+      readdir: this.readdir,
+      releasedir: this.releasedir,
+      release: this.release,
+      flush: this.flush,
+      fsync: this.fsync,
+      fsyncdir: () => undefined,
+      statfs: this.statfs,
+      read: this.read,
       write: this.changing<"write">(this.write),
-      getxattr: this.logged<"getxattr">(this.getxattr),
-      listxattr: this.logged<"listxattr">(this.listxattr),
+      getxattr: this.getxattr,
+      listxattr: this.listxattr,
       setxattr: this.changing<"setxattr">(this.setxattr),
       removexattr: this.changing<"removexattr">(() => toBeAsked),
       setattr: this.changing<"setattr">(({ node }) => (isVirtual(node) ? "EPERM" : toBeAsked)),
@@ -317,10 +304,10 @@ class Replica {
       rename: this.changing<"rename">(this.rename),
       fallocate: this.changing<"fallocate">(() => toBeAsked),
       copy: this.changing<"copy">(() => toBeAsked),
-      lseek: this.logged<"lseek">(this.lseek),
-      getlk: this.logged<"getlk">(this.setlk),
-      setlk: this.logged<"setlk">(this.setlk),
-      syncfs: this.logged<"syncfs">(() => toBeAsked)
+      lseek: this.lseek,
+      getlk: this.setlk,
+      setlk: this.setlk,
+      syncfs: () => toBeAsked
     }
   }
 }
@@ -337,17 +324,4 @@ export const seek = (tree: Tree, slot: number, offset: number, whence: "data" | 
     if ((id !== 0) === (whence === "data")) return Math.max(at, offset)
   }
   return whence === "hole" ? size : "ENXIO"
-}
-
-export const line = (request: Request, answer: unknown): string => {
-  const { op, uid, gid, pid, node } = request
-  const name = "name" in request ? ` ${JSON.stringify(request.name)}` : ""
-  const span = "offset" in request ? ` ${request.offset}${"size" in request ? `+${request.size}` : ""}` : ""
-  const outcome =
-    typeof answer === "string"
-      ? answer
-      : typeof answer === "object" && answer !== null && "later" in answer
-        ? "…"
-        : "ok"
-  return `[uid:${uid},gid:${gid},pid:${pid}] ${op} (${node}${name}${span}): ${outcome}`
 }

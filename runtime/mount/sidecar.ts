@@ -10,6 +10,7 @@ import { commandsOf as asked } from "../transfer/commands.ts"
 import { askedFiles } from "./asked.ts"
 import { type Asking, clockOf, commandsOf } from "./asking.ts"
 import { asyncFiles, type Files } from "./files.ts"
+import { Metering, metered } from "./metering.ts"
 import { Outline } from "./outline.ts"
 import { Own } from "./own.ts"
 import { attach, entriesOf, type Place, type SessionLost } from "./session.ts"
@@ -129,8 +130,9 @@ export const sidecar: <E>(
   const data = yield* dataOf(commands, (committed) => view.committed(committed))
   view.attach(data)
   view.recover()
-  const stats = () =>
-    statsText({ view, meters: data.meters, lagMs: followed.lagMs(), upMs: clock.currentTimeMillisUnsafe() - startedAt })
+  const metering = new Metering()
+  const upMs = () => clock.currentTimeMillisUnsafe() - startedAt
+  const stats = () => statsText({ view, meters: data.meters, metering, lagMs: followed.lagMs(), upMs: upMs() })
   const own = new Own({
     stats,
     config: () => configText({ ...options, shown: { ...options.shown, bounded: isBounded } }),
@@ -146,7 +148,10 @@ export const sidecar: <E>(
     place: place.directory,
     options: mountOptionsOf(options),
     sync: { module: new URL(module, import.meta.url).href, data: start },
-    files: view instanceof Outline ? askedFiles({ ...files, view, commands }) : asyncFiles(files)
+    files: metered(view instanceof Outline ? askedFiles({ ...files, view, commands }) : asyncFiles(files), {
+      ...{ metering, own },
+      nowMs: () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
+    })
   })
   view.connect(mounted)
   yield* Effect.forkScoped(

@@ -1,31 +1,44 @@
 /** What a mount tells of itself: its counters as lines of a name and a number, and its settings as JSON. */
 import type { Meters } from "../files/data.ts"
+import type { Metering } from "./metering.ts"
 import type { SidecarOptions } from "./sidecar.ts"
 import type { View } from "./view.ts"
 
 interface Told {
   readonly view: View
   readonly meters: Meters
+  readonly metering: Metering
   readonly lagMs: number
   readonly upMs: number
 }
 
 const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
-export const statsText = ({ view, meters, lagMs, upMs }: Told): string => {
+/** Reads that were answered from memory or disk, of all; 1 when there was none. */
+const hitShare = ({ memoryHits, diskHits, storeReads }: Meters): number => {
+  const hits = memoryHits + diskHits
+  return hits + storeReads === 0 ? 1 : Math.round((hits / (hits + storeReads)) * 10_000) / 10_000
+}
+
+export const statsText = ({ view, meters, metering, lagMs, upMs }: Told): string => {
   const { inodes } = view.tree
+  const { user, system } = process.cpuUsage()
   const told: Readonly<Record<string, number>> = {
     up_ms: upMs,
     replica_version: view.version,
     replica_live: view.isLive ? 1 : 0,
     replica_lag_ms: lagMs,
     replica_inodes: inodes.live,
+    replica_bytes: view.tree.bytes,
     replica_entries: view.entries,
     kernel_invalidations: view.invalidations,
     files_pending: view.pending.size,
     locks: view.tree.locks.size,
     sessions: view.tree.sessions.size,
-    process_rss_bytes: process.memoryUsage.rss()
+    cache_hit_share: hitShare(meters),
+    process_rss_bytes: process.memoryUsage.rss(),
+    process_cpu_ms: Math.round((user + system) / 1000),
+    ...metering.told
   }
   const counted = Object.entries(meters).map(([name, value]) => [`data_${snake(name)}`, value as number] as const)
   return `${[...Object.entries(told), ...counted].map(([name, value]) => `artifacts_${name} ${value}`).join("\n")}\n`

@@ -7,6 +7,7 @@ import { layer as natsBus } from "../../adapters/nats/bus.ts"
 import { inboxPrefixOf } from "../../adapters/nats/permissions.ts"
 import type { Storage } from "../../messages/account.ts"
 import { Problem } from "../cli/problem.ts"
+import { version } from "../cli/version.ts"
 import { client } from "../client.ts"
 import { type Sidecar, sidecar } from "../mount/sidecar.ts"
 import { Bus } from "../ports/bus.ts"
@@ -66,6 +67,15 @@ const kernelOf = Effect.fnUntraced(function* ({ fuse: way }: SidecarStart) {
   return device === undefined ? fuse : layerInherited(device)
 })
 
+/** What `.config` tells of how it was begun. Nothing of it is secret. */
+const shownOf = (start: SidecarStart) => {
+  const { cache, ticket, fuse: way, allowOther, cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs } = start
+  const { session, workspace } = ticket.issued
+  const asked = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, attrCacheMs: cacheMs }
+  const { layout } = workspace
+  return { version, pid: process.pid, org: session.org, layout, fuse: way, allowOther, cache, ...asked }
+}
+
 /** Comes back when the file system answers; it ends with the scope, after all that was written is kept. */
 export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Problem, Scope.Scope> = Effect.fnUntraced(
   function* (start) {
@@ -107,7 +117,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         ...(start.replicaEntries === undefined ? {} : { replicaEntries: start.replicaEntries }),
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
-        shown: { org: session.org, nats, objects: objects.place, cache, layout: workspace.layout, pid: process.pid }
+        shown: { ...shownOf(start), nats, objects: objects.place }
       }
     ).pipe(
       Effect.mapError((error) => {

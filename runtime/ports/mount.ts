@@ -280,6 +280,8 @@ export type SyncFiles = {
 
 /** What the synchronous part may ask of its thread. */
 export interface SyncHost {
+  /** Milliseconds since the epoch, with fractions. */
+  readonly nowMs: () => number
   /** Sends plain data to `heard` of the other part. */
   readonly tell: (message: unknown, transfer?: ReadonlyArray<ArrayBuffer>) => void
 }

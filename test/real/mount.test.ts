@@ -11,7 +11,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { join } from "node:path"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
 
@@ -136,6 +136,32 @@ describe.skipIf(why !== undefined)("a workspace, mounted", () => {
     expect(stats).toMatch(/^artifacts_replica_live 1$/m)
     expect(JSON.parse(readFileSync(join(a, ".config"), "utf8"))).toMatchObject({ name: "demo", directory: a })
     expect(readdirSync(a)).not.toContain(".stats")
+    const counted = (name: string) =>
+      Number(new RegExp(`^artifacts_${name} (\\d+)$`, "m").exec(readFileSync(join(a, ".stats"), "utf8"))?.[1] ?? -1)
+    const before = counted("ops_mkdir")
+    mkdirSync(join(a, "counted"))
+    expect(counted("ops_mkdir")).toBe(Math.max(before, 0) + 1)
+    expect(counted("ops_mkdir_late_us_max")).toBeGreaterThan(0)
+  })
+
+  it("tells of each request while somebody reads the log of them", async () => {
+    const reader = spawn("cat", [join(a, ".accesslog")], { stdio: ["ignore", "pipe", "ignore"] })
+    let said = ""
+    reader.stdout.on("data", (part) => {
+      said += part
+    })
+    onTestFinished(() => void reader.kill())
+    // The kernel asks once for a name that is not there.
+    let asked = 0
+    await within(10_000, () => {
+      existsSync(join(a, `not there ${++asked}`))
+      return said.includes("not there") ? true : undefined
+    })
+    mkdirSync(join(a, "told of"))
+    await within(10_000, () => (said.includes('mkdir (1,"told of",') ? true : undefined))
+    expect(said).toMatch(
+      /^\d{4}\.\d\d\.\d\d \d\d:\d\d:\d\d\.\d{6} \[uid:0,gid:0,pid:\d+\] mkdir \(1,"told of",0755\): OK \(\d+\) <\d\.\d{6}>$/m
+    )
   })
 
   it(

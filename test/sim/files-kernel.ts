@@ -1,5 +1,5 @@
 /** A simulated host's kernel: it asks whoever serves the mount, and asks the successor what was never answered. */
-import { Effect, Exit, type Fiber, FiberSet } from "effect"
+import { Clock, Effect, Exit, type Fiber, FiberSet } from "effect"
 import type { Prng } from "../../adapters/world/prng.ts"
 import type { Life, Weather } from "../../adapters/world/weather.ts"
 import { open } from "../../runtime/mount/replica.ts"
@@ -147,6 +147,8 @@ export class Kernel {
   port(life: Life): Mount["Service"] {
     const mount = Effect.fnUntraced(function* (kernel: Kernel, { files, sync }: Mounting) {
       const run = yield* FiberSet.makeRuntime<never, void, never>()
+      const clock = yield* Clock.Clock
+      const nowMs = () => clock.currentTimeMillisUnsafe()
       const back: Array<unknown> = []
       const told: Array<unknown> = []
       const hear = Effect.sync(() => {
@@ -157,7 +159,7 @@ export class Kernel {
         run(hear)
       }
       const serving: Serving = {
-        ...{ life, files, told, sync: open(structuredClone(sync.data), { tell }) },
+        ...{ life, files, told, sync: open(structuredClone(sync.data), { tell, nowMs }) },
         fork: (work) => run(work)
       }
       kernel.serve(serving)
