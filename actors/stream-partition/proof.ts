@@ -1,4 +1,4 @@
-/** The hash chain of a stream that has one: each append is bound to all before it, by a digest that anybody can redo. */
+/** The hash chain of a stream that has one: each append is bound to all before it, by a digest that can be redone. */
 import { ownKey } from "../../messages/stream.ts"
 import type { Payload, Wire } from "../../messages/stream-partition.ts"
 import { sha256 } from "./sha256.ts"

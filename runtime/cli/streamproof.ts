@@ -1,4 +1,4 @@
-/** `artifacts stream read --verify`: redoes a stream's hash chain over what is read, and compares it with the node's. */
+/** `artifacts stream read --verify`: redoes a stream's hash chain over what is read, and compares the digests. */
 import { hash } from "node:crypto"
 import { Effect } from "effect"
 import { linkOf, originOf } from "../../actors/stream-partition/proof.ts"

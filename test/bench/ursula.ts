@@ -1,4 +1,4 @@
-/** Ursula as a peer of the streams bench: one node of it, with its log on disk or in memory, from a binary that is given. */
+/** Ursula as a peer of the streams bench: one node of it, its log on disk or in memory, from a binary that is given. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { writeFileSync } from "node:fs"

@@ -1,4 +1,4 @@
-/** Streams under several at once: racing producers, deletion beneath readers, and one who never reads what it asked for. */
+/** Streams under several at once: racing producers, deletion beneath readers, and one who reads nothing of it. */
 import { connect, type Socket } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { cleanUp, freshPath, stop, type Up, up } from "./command.ts"
