@@ -44,6 +44,7 @@ export const filesPlanOf = (seed: number, fence = true): FilesPlan => {
   const hasLong = prng.chance(0.4)
   return {
     ...plan,
+    clients: [],
     nodes: 2,
     wipe: false,
     // Minutes pass here: what nodes do all the time they do less often.

@@ -92,7 +92,14 @@ class Replicas {
 const run = (world: World, hosts: ReadonlyArray<MountHost>, plan: FilesPlan, apps: ReadonlyArray<App>) =>
   Effect.gen(function* () {
     const fork = Effect.runForkWith(yield* Effect.context<never>())
-    const later = (atMs: number, work: Effect.Effect<void>) => void fork(Effect.andThen(Effect.sleep(atMs), work))
+    let isOver = false
+    const later = (atMs: number, work: Effect.Effect<void>) =>
+      void fork(
+        Effect.andThen(
+          Effect.sleep(atMs),
+          Effect.suspend(() => (isOver ? Effect.void : work))
+        )
+      )
     const running = new Map<App, Fiber.Fiber<void>>()
     const begin = (app: App) => void running.set(app, fork(app.work))
     for (const app of apps) begin(app)
@@ -117,9 +124,10 @@ const run = (world: World, hosts: ReadonlyArray<MountHost>, plan: FilesPlan, app
       const left = [...running.values()]
       for (const fiber of left) yield* Fiber.await(fiber)
       // Those whose host fell have been begun again, or will be.
-      if (hosts.every((host) => host.isUp) && left.every((fiber) => [...running.values()].includes(fiber))) return
+      if (hosts.every((host) => host.isUp) && left.every((fiber) => [...running.values()].includes(fiber))) break
       yield* Effect.sleep(100)
     }
+    isOver = true
   })
 
 /** Limits come and go, and it is remembered when there were any. */
