@@ -38,9 +38,13 @@ export const readLine = (args: ReadonlyArray<string>): Line | undefined => {
   return { directory: pathOf(directory), foreground: set.has("foreground"), json: set.has("json") }
 }
 
-/** The processes of a mount load the same code again and again: it is kept compiled. */
-const keepCompiled = (): void => {
+/**
+ * As the launcher has it for this process. Compiled code is kept, for the processes of a mount load the same again and
+ * again; and what waits for the disk needs threads to wait in.
+ */
+const prepareChildren = (): void => {
   const { env } = process
+  env["UV_THREADPOOL_SIZE"] ??= "16"
   env["NODE_COMPILE_CACHE"] ??= join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "artifacts", "compiled")
 }
 
@@ -97,7 +101,7 @@ export const mountQuickly = async (args: ReadonlyArray<string>): Promise<number 
   const line = readLine(args)
   if (line === undefined) return undefined
   const { directory, foreground, json } = line
-  keepCompiled()
+  prepareChildren()
   if (foreground) {
     startEarly(fileURLToPath(new URL("./serving.ts", import.meta.url)))
     return undefined

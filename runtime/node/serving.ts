@@ -4,6 +4,7 @@
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import { readFileSync } from "node:fs"
+import { setFlagsFromString } from "node:v8"
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import { inherited } from "../../adapters/fuse/child.ts"
 import { begun } from "../../adapters/fuse/early.ts"
@@ -12,6 +13,10 @@ import { Problem } from "../cli/problem.ts"
 import { readText, writeWhole } from "./files.ts"
 import { logger } from "./logs.ts"
 import { type Renew, type SidecarStart, serve, sessionOver } from "./sidecar.ts"
+
+// Blocks that were read are most of what a mount leaves behind. Each sixty-four mebibytes of them would else be reason
+// enough to look through all that it holds; so they are reason in proportion to that.
+setFlagsFromString("--external-memory-accounted-in-global-limit")
 
 // While this thread connects, the other one loads what it needs.
 if (process.argv[2] === undefined || inherited() !== undefined)
