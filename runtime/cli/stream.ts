@@ -239,7 +239,23 @@ const inspect = Command.make(
   })
 ).pipe(Command.withDescription("Show how a stream stands, and where it lives"))
 
+const listen = Command.make(
+  "credentials",
+  {
+    under: Argument.String("BUCKET|STREAM").pipe(
+      Argument.withDescription("Only of this bucket, or of this stream and those below it"),
+      Argument.optional
+    )
+  },
+  Effect.fnUntraced(function* ({ under }) {
+    const to = yield* reached
+    const { credentials } = yield* Effect.promise(() => import("../node/listener.ts"))
+    const { creds, ...issued } = yield* credentials(to, Option.getOrUndefined(under))
+    yield* write(to.json ? asJson({ ...issued, creds }) : creds.trimEnd())
+  })
+).pipe(Command.withDescription("Print credentials for NATS, with which what is appended is heard for a day"))
+
 export const stream = Command.make("stream").pipe(
   Command.withDescription("Durable streams"),
-  Command.withSubcommands([create, append, read, tail, ls, close, remove, fork, inspect])
+  Command.withSubcommands([create, append, read, tail, ls, close, remove, fork, inspect, listen])
 )

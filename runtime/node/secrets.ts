@@ -26,7 +26,7 @@ export const adminCaller = "admin"
 
 const adminPermissions = (user: string): Permissions => ({
   publish: { allow: callerSubjects("*", "*", "*", adminCaller) },
-  subscribe: { allow: [`${inboxPrefixOf(user)}.>`, "art.v1.on.>"] }
+  subscribe: { allow: [`${inboxPrefixOf(user)}.>`, "art.v1.on.>", "art.v1.tail.>"] }
 })
 
 const seedIn = (path: string, file: string, kind: KeyKind, mayMake: boolean): Nkey => {

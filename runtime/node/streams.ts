@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto"
 import { Effect, FiberMap } from "effect"
 import type { Client } from "../client.ts"
+import { listeners } from "../http/streams/listeners.ts"
 import { Quotas } from "../http/streams/quota.ts"
 import { streamRoutes } from "../http/streams/routes.ts"
 import { type StreamOptions, type Surface, streamOptions } from "../http/streams/surface.ts"
@@ -17,6 +18,7 @@ import { Subscriptions, type Workings } from "../streams/subscriptions.ts"
 import { tails } from "../streams/tails.ts"
 import type { DataDir } from "./datadir.ts"
 import type { Ground } from "./ground.ts"
+import { listenerSigner } from "./listening.ts"
 import type { UpOptions } from "./options.ts"
 
 export interface Parts {
@@ -107,5 +109,6 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
     quotas: shown.limits === undefined ? undefined : new Quotas(shown.limits, partitions),
     options: shown
   }
-  return yield* streamRoutes(surface, keys)
+  const sign = listenerSigner(data.secrets.account)
+  return [listeners({ keys, nats: ground.busUrl, sign }), ...(yield* streamRoutes(surface, keys))]
 })

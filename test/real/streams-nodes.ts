@@ -15,6 +15,8 @@ export interface StreamNodes {
   readonly nodes: ReadonlyArray<NodeProcess>
   /** The directory that their object store is. */
   readonly objects: string
+  /** The data directory of one of them. */
+  readonly data: string
 }
 
 /** What a NATS server has to know to trust an installation, taken from the configuration that the product prints. */
@@ -69,5 +71,5 @@ export const streamNodes = (more: ReadonlyArray<string> = [], shards = 2) =>
     const counts = yield* shared(running, shards)
     const ranked = running.map((node, each) => ({ node, count: counts[each] ?? 0 }))
     const nodes = ranked.sort((a, b) => a.count - b.count).map(({ node }) => node)
-    return { nats, nodes, objects: join(base, "objects") } satisfies StreamNodes
+    return { nats, nodes, objects: join(base, "objects"), data: join(base, "node-1") } satisfies StreamNodes
   })

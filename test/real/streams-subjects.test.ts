@@ -1,9 +1,9 @@
 /** Live records over NATS: a subject for each stream, which the keys of its organisation alone may listen to. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { connect, type Msg, type NatsConnection } from "@nats-io/transport-node"
+import { connect, credsAuthenticator, type Msg, type NatsConnection } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { cleanUp, freshPath, stop, type Up, up } from "./command.ts"
+import { cleanUp, freshPath, run, stop, type Up, up } from "./command.ts"
 
 let node: Up
 const keys: Record<string, string> = {}
@@ -55,7 +55,44 @@ const eventually = async (isSo: () => boolean): Promise<void> => {
   expect(isSo()).toBe(true)
 }
 
+/** The same with credentials of a file, as a NATS server takes them. */
+const listenWith = async (args: ReadonlyArray<string>, subject: string) => {
+  const { creds, inbox } = (await run("--server", node.http, "--json", ...args).then(({ stdout }) =>
+    JSON.parse(stdout)
+  )) as {
+    readonly creds: string
+    readonly inbox: string
+  }
+  const authenticator = credsAuthenticator(Buffer.from(creds))
+  const nats = await connect({ servers: node.nats, authenticator, inboxPrefix: inbox })
+  opened.push(nats)
+  const heard: Array<string> = []
+  const errors: Array<string> = []
+  nats.subscribe(subject, {
+    callback: (error, { data }) => void (error ? errors.push(error.message) : heard.push(`${data}`))
+  })
+  await nats.flush()
+  return { nats, heard, errors }
+}
+
 describe("subjects of streams", () => {
+  it("are heard with credentials for a part of them, which can do nothing else", async () => {
+    const acme = ["--token", keys["acme"] ?? "", "stream", "credentials", "some/one"]
+    const one = await listenWith(acme, "art.v1.tail.acme.some.one.>")
+    const other = await listenWith(acme, "art.v1.tail.acme.some.two")
+    for (const name of ["one/a", "two"]) {
+      await send("acme", "PUT", `some/${name}`)
+      await send("acme", "POST", `some/${name}`, name)
+    }
+    await eventually(() => one.heard.length === 1)
+    expect(other.heard).toEqual([])
+    expect(other.errors.join()).toMatch(/permission/i)
+    await expect(one.nats.request("art.v1.ask.account.any.acme.admin.Where", "", { timeout: 500 })).rejects.toThrow()
+    const wrong = await run("--server", node.http, "--token", keys["acme"] ?? "", "stream", "credentials", "@zeta/x")
+    expect(wrong).toMatchObject({ code: 1 })
+    expect((await run("--server", node.http, "stream", "credentials")).stderr).toContain("API key")
+  })
+
   it("carry what is appended, with its place, to its own organisation alone", async () => {
     const mine = await listen("acme", "art.v1.tail.acme.runs.>")
     const one = await listen("acme", "art.v1.tail.acme.runs.4%2E2.events")

@@ -1,6 +1,12 @@
 /** Three nodes on three nats-servers: what concerns several streams at once is the same through each of them. */
+import { randomBytes } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { connect, credsAuthenticator } from "@nats-io/transport-node"
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { credsFile } from "../../adapters/nats/credentials.ts"
+import { nkeyOf } from "../../adapters/nats/nkey.ts"
 import type { NodeProcess } from "./node.ts"
 import { have } from "./servers.ts"
 import { streamNodes } from "./streams-nodes.ts"
@@ -8,6 +14,8 @@ import { streamNodes } from "./streams-nodes.ts"
 const scope = Effect.runSync(Scope.make())
 const json = { "content-type": "application/json" }
 let nodes: ReadonlyArray<NodeProcess> = []
+let servers: ReadonlyArray<string> = []
+let token = ""
 
 const at = (node: number, path: string, init?: RequestInit) => fetch(`${nodes[node % 3]?.url}${path}`, init)
 const put = (node: number, path: string, headers: Record<string, string> = json) =>
@@ -55,8 +63,12 @@ const claimOn = async (node: number, id: string, worker: string) => {
 
 describe.skipIf(!have("test/real/streams-together.test.ts", "nats"))("three nodes", () => {
   beforeAll(async () => {
-    const made = await Effect.runPromise(streamNodes(["--long-poll-ms", "500"], 6).pipe(Scope.provide(scope)))
+    const made = await Effect.runPromise(
+      streamNodes(["--long-poll-ms", "500", "--stream-subjects"], 6).pipe(Scope.provide(scope))
+    )
     nodes = made.nodes
+    servers = made.nats.urls
+    token = readFileSync(join(made.data, "admin.token"), "utf8").trim()
   }, 120_000)
 
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -108,6 +120,38 @@ describe.skipIf(!have("test/real/streams-together.test.ts", "nats"))("three node
     for (const node of [0, 1, 2])
       for (const name of ["events", "state"])
         expect(await (await at(node, `/ds/txn/run/${name}`)).json()).toEqual([...Array(60).keys()])
+  })
+
+  it("publish what is appended on the servers, to whom the servers let hear it", { timeout: 60_000 }, async () => {
+    const key = nkeyOf("user", randomBytes(32))
+    const body = JSON.stringify({ publicKey: key.publicKey, under: "live" })
+    const issued = await post(2, "/v1/listeners", body, { authorization: `Bearer ${token}` })
+    expect(issued.status).toBe(201)
+    const { jwt, inbox } = (await issued.json()) as { readonly jwt: string; readonly inbox: string }
+    const authenticator = credsAuthenticator(Buffer.from(credsFile(jwt, key.seed)))
+    const nats = await connect({ servers: [...servers], authenticator, inboxPrefix: inbox })
+    try {
+      const heard: Array<string> = []
+      const errors: Array<string> = []
+      const listen = (subject: string) =>
+        nats.subscribe(subject, {
+          callback: (error, message) => void (error ? errors.push(error.message) : heard.push(message.string()))
+        })
+      listen("art.v1.tail.local.live.>")
+      listen("art.v1.tail.>")
+      listen("art.v1.log.>")
+      await nats.flush()
+      const streams = ["a", "b", "c", "d"]
+      for (const [index, stream] of streams.entries()) await put(index, `/ds/live/${stream}`)
+      await put(0, "/ds/hidden/a")
+      for (const [index, stream] of streams.entries()) await post(index, `/ds/live/${stream}`, `["${stream}"]`)
+      await post(1, "/ds/hidden/a", '["hidden"]')
+      for (let tries = 0; tries < 200 && heard.length < 4; tries++) await new Promise((next) => setTimeout(next, 20))
+      expect(heard.sort()).toEqual(['["a"]', '["b"]', '["c"]', '["d"]'])
+      expect(errors.filter((error) => /permission/i.test(error)).length).toBe(2)
+    } finally {
+      await nats.close()
+    }
   })
 
   it("end the appends of a claim on every node, and prove a stream alike", { timeout: 60_000 }, async () => {
