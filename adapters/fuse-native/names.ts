@@ -61,10 +61,16 @@ const rename = ({ ask, paths }: Asked) =>
     if (isHidden(toPath)) {
       const node = yield* paths.find(path)
       yield* ask("unlink", from)
-      paths.hide(toPath, node)
+      paths.hide(path, toPath, node)
       return done
     }
     const { node: toNode, name: toName } = yield* paths.place(toPath)
+    const replaced = paths.replaced(toPath)
+    // Two names of one file: nothing is to be done, and libfuse has taken one of them away.
+    if (replaced !== undefined && replaced === (yield* paths.find(path))) {
+      yield* ask("link", { node: toNode, name: toName, source: replaced })
+      return done
+    }
     yield* ask("rename", { ...from, toNode, toName, how: "replace" })
     return done
   })

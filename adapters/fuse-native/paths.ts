@@ -20,13 +20,22 @@ export class Paths {
   private readonly ask: Ask
   /** Files without a name that are open, by the name that libfuse has given them: nobody else sees it. */
   private readonly hidden = new Map<string, number>()
+  /** The last name that was taken from an open file, until somebody looks for it again. */
+  private taken: { readonly path: string; readonly node: number } | undefined
 
   constructor(ask: Ask) {
     this.ask = ask
   }
 
-  hide(path: string, node: number): void {
+  /** The file at `from` has lost that name, and libfuse knows it by another one. */
+  hide(from: string, path: string, node: number): void {
     this.hidden.set(nameOf(path), node)
+    this.taken = { path: from, node }
+  }
+
+  /** Of a name that libfuse takes away to replace it: whose it was. Names are looked for before anything is renamed. */
+  replaced(path: string): number | undefined {
+    return this.taken?.path === path ? this.taken.node : undefined
   }
 
   /** The inode that is let go of, if the path is one of a hidden file. */
@@ -49,6 +58,7 @@ export class Paths {
   /** Its attributes. */
   readonly stat = Effect.fnUntraced(function* (this: Paths, path: string) {
     const name = nameOf(path)
+    if (path === this.taken?.path) this.taken = undefined
     if (name === "" || this.hidden.has(name)) {
       const node = yield* this.find(path)
       return (yield* this.ask("getattr", { node })).stat

@@ -162,6 +162,20 @@ const names = (at: At, able: Able): void => {
     expect(lstatSync(at("fifo")).isFIFO()).toBe(true)
   })
 
+  it("leaves two names of one file be when one is moved to the other, also while it is open", () => {
+    writeFileSync(at("a"), "both")
+    linkSync(at("a"), at("b"))
+    const fds = [openSync(at("a"), "r"), openSync(at("b"), "r")]
+    renameSync(at("b"), at("a"))
+    expect(readdirSync(at()).sort()).toEqual(["a", "b"])
+    expect(statSync(at("a")).nlink).toBe(2)
+    unlinkSync(at("a"))
+    renameSync(at("b"), at("a"))
+    expect(readdirSync(at())).toEqual(["a"])
+    expect(readFileSync(at("a"), "utf8")).toBe("both")
+    for (const fd of fds) closeSync(fd)
+  })
+
   it("lists ten thousand entries, each once, also while some go", () => {
     for (let count = 0; count < 10_000; count++) closeSync(openSync(at(`entry-${count}`), "wx"))
     const all = readdirSync(at())
