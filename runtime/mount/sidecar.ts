@@ -143,11 +143,11 @@ export const sidecar: <E>(
   const { entryMs, attrMs } = start
   const { storesLate } = start
   const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles() }
-  const module = isBounded ? "./bounded.ts" : "./replica.ts"
+  const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
   const mounted = yield* mount.mount({
     place: place.directory,
     options: mountOptionsOf(options),
-    sync: { module: new URL(module, import.meta.url).href, data: start },
+    sync: { module: module.href, data: start },
     files: metered(view instanceof Outline ? askedFiles({ ...files, view, commands }) : asyncFiles(files), {
       ...{ metering, own },
       nowMs: () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
