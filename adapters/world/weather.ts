@@ -31,7 +31,7 @@ export class Weather {
   private readonly prng: Prng
   private faults: Readonly<Record<Service, Faults>>
   private readonly cuts = new Set<string>()
-  private isHealed = false
+  isHealed = false
   /** How often each thing happened that a scenario wants to have happened. */
   readonly reached = new Map<string, number>()
 

@@ -41,13 +41,19 @@ export interface Told {
   readonly entries: number
 }
 
-/** The store remembers when each object first came. */
+/** The store remembers when each object first came; and now and then it gives something else than it took. */
 const remembering = (
   inner: Objects["Service"],
   stored: Map<string, Stored>,
-  now: () => number
+  now: () => number,
+  isDamaged: () => boolean
 ): Objects["Service"] => ({
   ...inner,
+  get: (key, range) =>
+    Effect.map(inner.get(key, range), (bytes) => {
+      if (key.startsWith("acme/") && bytes.length > 0 && isDamaged()) bytes[0] = (bytes[0] as number) ^ 255
+      return bytes
+    }),
   put: (key, bytes) =>
     Effect.suspend(() => {
       if (key.startsWith("acme/") && !stored.has(key)) stored.set(key, { at: now(), bytes: new Uint8Array(bytes) })
@@ -204,8 +210,16 @@ const program: (plan: FilesPlan, world: World) => Effect.Effect<Told, never, Sco
   function* (plan, world) {
     const bare = yield* groundOf(plan)
     const stored = new Map<string, Stored>()
-    const ground: Ground = { ...bare, objects: remembering(bare.objects, stored, () => world.now) }
-    const { logs, weather } = ground
+    const { logs, weather } = bare
+    const prng = new Prng(plan.seed).fork("damage")
+    let damages = 0
+    // Never twice in a row: what is asked for once more is whole.
+    const isDamaged = () => {
+      damages = !weather.isHealed && damages === 0 && prng.chance(0.1) ? 1 : 0
+      if (damages > 0) weather.reach("block damaged")
+      return damages > 0
+    }
+    const ground: Ground = { ...bare, objects: remembering(bare.objects, stored, () => world.now, isDamaged) }
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const nodes = Array.from(
       { length: plan.nodes },

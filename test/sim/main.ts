@@ -73,6 +73,7 @@ const files: Scenario = {
   run: (seed, fence) => runFiles(filesPlanOf(seed, fence)),
   batchMin: 60,
   toReach: [
+    "block damaged",
     "bus lost",
     "cut from bus",
     "event Copied",

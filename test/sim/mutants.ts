@@ -9,7 +9,84 @@ interface Mutant {
   readonly file: string
   readonly from: string
   readonly to: string
+  /** In which worlds it is to be noticed; by default in those of actors. */
+  readonly world?: "files"
 }
+
+const filesMutants: ReadonlyArray<Mutant> = [
+  {
+    name: "files: slices are committed before their blocks are stored",
+    file: "runtime/files/upload.ts",
+    from: "yield* Effect.mapError(objects.put(block.key, bytes), failure)",
+    to: "this.host.fork(Effect.ignore(objects.put(block.key, bytes)))"
+  },
+  {
+    name: "files: digests are not looked at",
+    file: "runtime/files/cache.ts",
+    from: "digestOf(bytes) === block.digest) return bytes",
+    to: "block.digest.length > 0) return bytes"
+  },
+  {
+    name: "files: a session that is over is served",
+    file: "actors/workspace/decide/rules.ts",
+    from: "!needsSession(caller) || tree.sessions.has(caller)",
+    to: "caller.length > 0"
+  },
+  {
+    name: "files: locks outlive their session",
+    file: "actors/workspace/evolve/sessions.ts",
+    from: "keep(tree, key, forget(locks, session))",
+    to: "keep(tree, key, locks)"
+  },
+  {
+    name: "files: a lock is granted beside another one",
+    file: "actors/workspace/tree/locks.ts",
+    from: "if (locks.held.some((held) => clash(held, wanted))) return false",
+    to: "if (locks.held.some((held) => clash(held, wanted)) && locks.queue.length > 0) return false"
+  },
+  {
+    name: "files: who gives up waiting keeps its place in the queue",
+    file: "runtime/mount/locks.ts",
+    from: "Effect.onInterrupt(() => cancel(asking, request, ticket))",
+    to: "Effect.onInterrupt(() => Effect.void)"
+  },
+  {
+    name: "files: a lock that was granted unheard is waited for",
+    file: "runtime/mount/view.ts",
+    from: "if (!isFirst) this.invalidate([...differences(old, this.tree)])\n    this.grant()",
+    to: "if (!isFirst) this.invalidate([...differences(old, this.tree)])"
+  },
+  {
+    name: "files: a replica folds what follows a gap",
+    file: "runtime/follow.ts",
+    from: "if (next < fresh.length) this.gap.set()",
+    to: "if (next < fresh.length) { this.version = (fresh.at(-1) as Published).version; this.fold.apply(fresh) }"
+  },
+  {
+    name: "files: what a process had to tell is forgotten with it",
+    file: "runtime/files/recover.ts",
+    from: "if (resumed) inherit(writer, left, stale.files)",
+    to: "if (resumed) inherit(writer, { found, failures: new Map() }, [])"
+  },
+  {
+    name: "files: the stage is not taken over",
+    file: "runtime/files/recover.ts",
+    from: "file.runs.push(run)",
+    to: "if (run.append) file.runs.push(run)"
+  },
+  {
+    name: "files: an append that is sent again is appended again",
+    file: "runtime/mount/bytes.ts",
+    from: "? request.data.subarray(appended(request.id)) : request.data",
+    to: "? request.data.subarray(appended(-request.id)) : request.data"
+  },
+  {
+    name: "files: limits of bytes are not kept",
+    file: "actors/workspace/decide/rules.ts",
+    from: "tree.bytesMax > 0 && more > 0 && tree.bytes + more > tree.bytesMax",
+    to: "tree.bytesMax > 0 && more > 0 && tree.bytes > tree.bytesMax"
+  }
+].map((mutant) => ({ ...mutant, world: "files" as const }))
 
 const mutants: ReadonlyArray<Mutant> = [
   {
@@ -167,12 +244,13 @@ const mutants: ReadonlyArray<Mutant> = [
     file: "runtime/actor/pipeline.ts",
     from: "if (at === undefined) break",
     to: "if (at === undefined) continue"
-  }
+  },
+  ...filesMutants
 ]
 
 /** More than it takes to meet the rarest of the faults that a mutant needs. */
-const worldsMax = 12_000
-const parts = ["messages", "actors", "runtime", "adapters", "test/sim", "package.json"]
+const worldsMax = { actors: 12_000, files: 2_000 }
+const parts = ["messages", "actors", "runtime", "adapters", "test/sim", "test/property", "package.json"]
 
 const root = join(import.meta.dirname, "../..")
 
@@ -190,7 +268,9 @@ const trial = (mutant: Mutant): { readonly killed: boolean; readonly by: string 
       path,
       source.replace(mutant.from, () => mutant.to)
     )
-    const args = [join(folder, "test/sim/main.ts"), "--seeds", String(worldsMax), "--json", "--first-failure"]
+    const { world = "actors" } = mutant
+    const how = ["--only", world, "--seeds", String(worldsMax[world]), "--json", "--first-failure"]
+    const args = [join(folder, "test/sim/main.ts"), ...how]
     const { stdout, status } = spawnSync(process.execPath, args, { encoding: "utf8", maxBuffer: 1 << 28 })
     const by = stdout.split("\n").find((line) => line.startsWith("seed ")) ?? stdout.trim().split("\n").at(-1) ?? ""
     return { killed: status !== 0, by: by.slice(0, 160) }
