@@ -1,7 +1,7 @@
 /** Takes what is written to the files of a workspace, and sees to it that it is stored and committed. */
 import { Clock, Effect } from "effect"
-import type { Time } from "../../messages/inode.ts"
 import { blockBytesMax } from "../../messages/chunks.ts"
+import type { Time } from "../../messages/inode.ts"
 import type { Buffers } from "./buffer.ts"
 import { type CommitHost, Committer } from "./commit.ts"
 import { DataFailed, type Meters, type Writing } from "./data.ts"
@@ -222,7 +222,10 @@ export class Writer {
   private leave(file: DirtyFile, runs: ReadonlyArray<Run>, lost: Trouble | undefined): void {
     // A file that is not there any more has nobody who could be told, but for who waits.
     const isTold = lost !== undefined && runs.length > 0 && (lost.errno !== "ENOENT" || file.waiters.length > 0)
-    if (isTold) this.failures.note(file, lost)
+    if (isTold) {
+      this.failures.note(file, lost)
+      if (file.waiters.length === 0) this.unheard(file, lost)
+    }
     const gone = new Set(runs)
     const left = file.runs.filter((run) => !gone.has(run))
     file.runs.length = 0
@@ -237,6 +240,13 @@ export class Writer {
     this.stage?.over(runs.map((run) => run.number))
     this.settle(file)
     this.queue.look()
+  }
+
+  /** Nobody waits who could be told. The next one who asks is, and the log says it now. */
+  private unheard({ ino }: DirtyFile, { errno, why }: Trouble): void {
+    this.meters.lostFiles += 1
+    const told = "what was written to a file cannot be kept, and its next fsync or close says so"
+    this.host.upload.fork(Effect.logError(told, { ino, errno, why }))
   }
 
   private forget(block: DirtyBlock): void {

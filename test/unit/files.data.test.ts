@@ -282,6 +282,17 @@ describe("flush", () => {
     expect(data.meters.dirtyBytes).toBe(0)
   })
 
+  it("counts what was refused while nobody waited, and still says it to who asks first", async () => {
+    const on = ground()
+    const { data } = await open(on)
+    on.space.bytesMax = -1
+    await write(data, 0, "too much")
+    await expect.poll(() => data.meters.lostFiles, { timeout: 8_000 }).toBe(1)
+    expect(data.isDirty(2)).toBe(false)
+    await expect(run(data.flush(2))).rejects.toMatchObject({ errno: "ENOSPC" })
+    await run(data.flush(2))
+  })
+
   it("of all files says the first failure and waits for the others", async () => {
     const on = ground()
     const { data } = await open(on)
