@@ -14,6 +14,8 @@ const headBytes = 60
 const isClosed = 1
 const isHidden = 2
 const isStored = 4
+/** The key is of ASCII alone. */
+const isPlain = 8
 
 /** What few streams have. */
 interface Rest extends Partial<Pick<Stream, "ttlS" | "expiresAt" | "expiresMs" | "origin" | "closedBy" | "seq">> {
@@ -44,7 +46,7 @@ export const pack = (stream: Stream): Buffer => {
   const record = Buffer.allocUnsafe(headBytes + keyBytes + typeBytes + restBytes + hotBytes)
   record.writeUInt32LE(record.length, 0)
   const flags = (closed ? isClosed : 0) | (hidden ? isHidden : 0) | (data?.isStored === true ? isStored : 0)
-  record.writeUInt16LE(flags, 4)
+  record.writeUInt16LE(flags | (keyBytes === key.length ? isPlain : 0), 4)
   record.writeUInt16LE(keyBytes, 6)
   record.writeUInt32LE(typeBytes, 8)
   record.writeUInt32LE(restBytes, 12)
@@ -59,8 +61,13 @@ export const pack = (stream: Stream): Buffer => {
 
 export const lengthAt = (bytes: Buffer, at: number): number => bytes.readUInt32LE(at)
 
-export const keyAt = (bytes: Buffer, at: number): string =>
-  bytes.toString("utf8", at + headBytes, at + headBytes + bytes.readUInt16LE(at + 6))
+/** Most keys are plain, and read so in half the time. */
+export const keyAt = (bytes: Buffer, at: number): string => {
+  const encoding = (bytes.readUInt16LE(at + 4) & isPlain) === 0 ? "utf8" : "latin1"
+  return bytes.toString(encoding, at + headBytes, at + headBytes + bytes.readUInt16LE(at + 6))
+}
+
+export const hotBytesAt = (bytes: Buffer, at: number): number => bytes.readUInt32LE(at + 16)
 
 /** What is asked of all streams at once. */
 export interface Facts {

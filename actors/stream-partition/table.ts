@@ -1,5 +1,5 @@
 /** The streams of a partition by their keys: those in use as records, and all others packed into a few buffers. */
-import { type Facts, factsAt, keyAt, lengthAt, pack, unpackAt } from "./packed.ts"
+import { type Facts, factsAt, hotBytesAt, keyAt, lengthAt, pack, unpackAt } from "./packed.ts"
 import type { Stream } from "./state.ts"
 
 /** Records are written one behind the other into chunks of this size. */
@@ -98,14 +98,27 @@ export class Table {
 
   /** Takes records as `save` gave them, one behind the other. */
   load(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length; ) {
-      const length = lengthAt(bytes, at)
-      if (length > packedBytesMax || factsAt(bytes, at).hotBytes > packedHotBytesMax) {
+    // Those that stay packed are copied by the chunk.
+    let from = 0
+    const copy = (to: number): void => {
+      if (to > from) this.write(bytes.subarray(from, to))
+      from = to
+    }
+    for (let at = 0, length = 0; at < bytes.length; at += length) {
+      length = lengthAt(bytes, at)
+      const isLarge = length > packedBytesMax || hotBytesAt(bytes, at) > packedHotBytesMax
+      if (isLarge || at + length - from > chunkBytes) copy(at)
+      if (isLarge) {
         const stream = unpackAt(bytes, at)
         this.places.set(stream.key, stream)
-      } else this.places.set(keyAt(bytes, at), this.write(bytes.subarray(at, at + length)))
-      at += length
+        from = at + length
+        continue
+      }
+      // What is written in one go has its place where its first record has.
+      if (at === from) this.begin(Math.min(chunkBytes, bytes.length - at))
+      this.places.set(keyAt(bytes, at), placeOf(this.chunks.length - 1, this.filled + at - from))
     }
+    copy(bytes.length)
   }
 
   /** What of it is in packed form: for those who want to know what memory is spent on. */
@@ -132,11 +145,15 @@ export class Table {
     if (record.length <= packedBytesMax) this.places.set(key, this.write(record))
   }
 
+  /** There is room for so much in the last chunk. */
+  private begin(length: number): void {
+    if (this.filled + length <= chunkBytes) return
+    this.chunks.push(Buffer.allocUnsafeSlow(chunkBytes))
+    this.filled = 0
+  }
+
   private write(record: Buffer): number {
-    if (this.filled + record.length > chunkBytes) {
-      this.chunks.push(Buffer.allocUnsafeSlow(chunkBytes))
-      this.filled = 0
-    }
+    this.begin(record.length)
     const at = this.filled
     record.copy(this.chunks.at(-1) as Buffer, at)
     this.filled += record.length

@@ -117,10 +117,10 @@ const write = async (client: Client, { streams, active, seconds }: Plan) => {
 }
 
 /** What a node tells of itself. */
-const gauges = async (url: string): Promise<{ readonly actors: number; readonly heap: number }> => {
+const gauges = async (url: string) => {
   const text = await (await fetch(`${url}/metrics`)).text()
   const of = (name: string) => Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1] ?? Number.NaN)
-  return { actors: of("artifacts_actors"), heap: of("nodejs_heap_used_bytes") }
+  return { actors: of("artifacts_actors"), heap: of("nodejs_heap_used_bytes"), cpu: of("process_cpu_seconds_total") }
 }
 
 /** Until no actor is in memory any more. */
@@ -131,10 +131,12 @@ const rested = async (url: string): Promise<void> => {
 
 /** The first request to each partition while it rests, in turns a read and an append. */
 const wake = async (client: Client, url: string, { streams, rounds }: Plan) => {
+  let cpuMs = 0
   const times: { readonly read: Array<number>; readonly append: Array<number> } = { read: [], append: [] }
   for (let round = 0; round < rounds; round++) {
     await rested(url)
     await sleep(500)
+    const { cpu } = await gauges(url)
     const waiting = new Set(Array.from({ length: shards }, (_, partition) => partition))
     for (let stream = round * 1009; waiting.size > 0; stream += 13) {
       const path = pathOf(stream % streams)
@@ -142,8 +144,11 @@ const wake = async (client: Client, url: string, { streams, rounds }: Plan) => {
       if (round % 2 === 0) times.read.push(await client.ask("GET", path, 200))
       else times.append.push(await client.ask("POST", path, 204, "z".repeat(64)))
     }
+    cpuMs += ((await gauges(url)).cpu - cpu) * 1000
   }
-  return { read: spread(times.read), append: spread(times.append), both: spread([...times.read, ...times.append]) }
+  const all = [...times.read, ...times.append]
+  const cpuMsEach = Number((cpuMs / all.length).toFixed(2))
+  return { read: spread(times.read), append: spread(times.append), all: spread(all), cpuMsEach }
 }
 
 const measured = Effect.fnUntraced(function* (plan: Plan) {
@@ -182,7 +187,7 @@ const measured = Effect.fnUntraced(function* (plan: Plan) {
   })
   const wakeMs = yield* use((client) => wake(client, node.url, plan))
   yield* Effect.promise(() => rested(node.url))
-  yield* Effect.sleep(10_000)
+  yield* Effect.sleep(25_000)
   const resting = yield* memory()
   yield* node.kill
   yield* node.start
