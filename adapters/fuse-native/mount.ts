@@ -1,4 +1,6 @@
 /** The Mount port through libfuse 2, by the package `fuse-native`: what paths cannot say is left out. */
+import { existsSync } from "node:fs"
+import { delimiter, join } from "node:path"
 import { Clock, Deferred, Effect, Layer } from "effect"
 import { Mount, type Mounting, type MountOptions, MountRefused, type SyncModule } from "../../runtime/ports/mount.ts"
 import { fsType, look, type Mountpoint, mounted, prepare, unmount } from "../fuse/place.ts"
@@ -22,6 +24,21 @@ const idsPerMs = 1000
 
 /** Used by libfuse's threads for as long as they live, which nobody is told: so it is never let go of. */
 const kept: Array<unknown> = []
+
+/** What a user who is not root needs: libfuse mounts through it. */
+const program = "fusermount"
+
+const isOnPath = (name: string): boolean =>
+  (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)))
+
+/** Why libfuse could not mount, for it says no more than that: undefined when nothing is known to be in the way. */
+const missing = (): readonly [MountRefused["reason"], string] | undefined => {
+  if (process.platform === "linux" && !existsSync("/dev/fuse"))
+    return ["no-device", "there is no /dev/fuse: the kernel has no FUSE, or a container hides it"]
+  if (process.platform === "linux" && process.geteuid?.() !== 0 && !isOnPath(program))
+    return ["no-tool", `libfuse needs the program ${program}, and there is none on the path`]
+  return undefined
+}
 
 const refuse = (place: string, reason: MountRefused["reason"], why: string) => new MountRefused({ place, reason, why })
 
@@ -70,6 +87,8 @@ const toMount = Effect.fnUntraced(function* (mounting: Mounting) {
   const { files, options, place, sync } = mounting
   const made = binding()
   if (typeof made === "string") return yield* refuse(place, "no-tool", made)
+  const lacking = missing()
+  if (lacking !== undefined) return yield* refuse(place, ...lacking)
   yield* prepare(place)
   const text = optionsOf(options)
   if (Buffer.byteLength(place) > textBytesMax || Buffer.byteLength(text) > textBytesMax)
