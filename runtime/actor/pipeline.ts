@@ -14,6 +14,11 @@ type Acknowledged = Effect.Effect<ReadonlyArray<Position>, Fenced | Unavailable>
 /** How long a shard that is given up waits for what it has under way. */
 const drainMs = 1_000
 
+/** So many are worth waiting for, while an append takes about a millisecond. */
+const manyEntries = 16
+/** Such an append takes its time for its bytes: the next one is on its way meanwhile. */
+const heavyBytes = 128 * 1024
+
 export class Pipeline {
   readonly wake = new Signal()
   /** In the order of the log, with the positions of those that are acknowledged. */
@@ -38,7 +43,7 @@ export class Pipeline {
         yield* self.wake.wait
         // Whatever this turn of the event loop still brings is decided with it.
         yield* Effect.yieldNow
-        while (self.inFlight.size < window && !self.isOver) {
+        while (self.hasRoom(actors, window) && !self.isOver) {
           const batch = actors.turn()
           if (batch === undefined && !actors.hasWork) break
           if (batch === undefined) continue
@@ -48,6 +53,22 @@ export class Pipeline {
         }
       }
     }).pipe((loop) => this.watch(actors, loop))
+  }
+
+  /**
+   * What a journal has to do for an append hardly grows with the entries in it. So few entries go at once, beside the
+   * append that is under way; many small ones wait for its end, and go together.
+   */
+  private hasRoom(actors: Shard, window: number): boolean {
+    if (this.inFlight.size === 0) return true
+    if (this.inFlight.size >= window) return false
+    let entries = actors.waiting
+    let bytes = 0
+    for (const batch of this.inFlight.keys()) {
+      entries += batch.entries.length
+      bytes += batch.bytes
+    }
+    return entries < manyEntries || bytes >= heavyBytes
   }
 
   /** A defect in anything that a shard needs ends its claim: it is reported, and the shard is read again. */
