@@ -1,10 +1,8 @@
 /** Makes names in directories survive power loss, with as few syncs as many writers at once allow. */
-import { closeSync, fsync, openSync } from "node:fs"
+import { closeSync, openSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import { dirname } from "node:path"
-import { promisify } from "node:util"
-
-const syncLater = promisify(fsync)
+import type { Flusher } from "./flush.ts"
 
 /** Directories that are known to be durable; when there are more, the memory of them starts anew. */
 const knownMax = 20_000
@@ -21,16 +19,15 @@ export interface Durable {
   readonly make: (directory: string) => Promise<void>
 }
 
-const syncOnce = async (directory: string): Promise<void> => {
-  const fd = openSync(directory, "r")
-  try {
-    await syncLater(fd)
-  } finally {
-    closeSync(fd)
+export const durable = (root: string, { flush }: Flusher): Durable => {
+  const syncOnce = async (directory: string): Promise<void> => {
+    const fd = openSync(directory, "r")
+    try {
+      await flush(fd, true)
+    } finally {
+      closeSync(fd)
+    }
   }
-}
-
-export const durable = (root: string): Durable => {
   const known = new Set<string>([root])
   const syncing = new Map<string, Syncing>()
 

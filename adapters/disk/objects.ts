@@ -16,6 +16,7 @@ import {
 } from "../../runtime/ports/objects.ts"
 import { type Durable, durable } from "./durable.ts"
 import { codeOf, faultOf } from "./fault.ts"
+import { Flusher } from "./flush.ts"
 import { type Lock, open as openLock } from "./lock.ts"
 import { etagOf, type Temporaries, type Temporary, temporaries } from "./temporary.ts"
 import { walk } from "./walk.ts"
@@ -41,6 +42,7 @@ interface Directory {
   readonly lock: Lock
   readonly durable: Durable
   readonly temporaries: Temporaries
+  readonly flusher: Flusher
 }
 
 type Outcome = { readonly etag: string } | "conflict"
@@ -112,6 +114,15 @@ const discard = (path: string): void => {
 }
 
 const store = async (at: Directory, key: string, bytes: Uint8Array, condition?: Condition): Promise<Outcome> => {
+  at.flusher.working += 1
+  try {
+    return await storeOne(at, key, bytes, condition)
+  } finally {
+    at.flusher.working -= 1
+  }
+}
+
+const storeOne = async (at: Directory, key: string, bytes: Uint8Array, condition?: Condition): Promise<Outcome> => {
   const target = join(at.root, key)
   const temporary = await at.temporaries.write(bytes)
   let outcome: Outcome
@@ -225,12 +236,13 @@ export const layer = (path: string): Layer.Layer<Objects, StoreFailed> =>
     Objects,
     Effect.gen(function* () {
       const root = resolve(path)
-      const names = durable(root)
-      const files = temporaries(join(root, newFolder))
+      const flusher = new Flusher()
+      const names = durable(root, flusher)
+      const files = temporaries(join(root, newFolder), flusher)
       yield* attempt("open", root, () => makeRoot(root, names))
       const swept = yield* attempt("open", root, () => files.sweep())
       if (swept > 0) yield* Effect.logInfo("unfinished objects were swept away", { place: root, count: swept })
       const lock = yield* openLock(join(root, lockFile))
-      return service({ root, lock, durable: names, temporaries: files }, yield* Semaphore.make(openFilesMax))
+      return service({ root, lock, durable: names, temporaries: files, flusher }, yield* Semaphore.make(openFilesMax))
     })
   )

@@ -1,11 +1,12 @@
 /** Files on their way into the store: written and synced under a name of their own, invisible until they are whole. */
 import { createHash, randomUUID } from "node:crypto"
-import { closeSync, fstatSync, fsync, futimesSync, openSync, readlinkSync, unlinkSync, write, writeSync } from "node:fs"
+import { closeSync, fstatSync, futimesSync, openSync, readlinkSync, unlinkSync, write, writeSync } from "node:fs"
 import { mkdir, open, readdir, stat, unlink, utimes } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { codeOf } from "./fault.ts"
+import type { Flusher } from "./flush.ts"
 
 /**
  * What only touches the page cache is called at once: a way through the thread pool and back costs more than the call
@@ -14,7 +15,6 @@ import { codeOf } from "./fault.ts"
 const atOnceBytesMax = 256 * 1024
 
 const writeLater = promisify(write)
-const syncLater = promisify(fsync)
 
 /** What a process elsewhere left behind is given this long: nobody writes one object for a day. */
 const strangerMsMax = 24 * 60 * 60 * 1000
@@ -79,7 +79,7 @@ export interface Temporaries {
   readonly sweep: () => Promise<number>
 }
 
-export const temporaries = (directory: string): Temporaries => {
+export const temporaries = (directory: string, { flush }: Flusher): Temporaries => {
   const own = `${spaceOf()}-${process.pid}-${randomUUID().slice(0, 8)}`
   let written = 0
 
@@ -97,7 +97,7 @@ export const temporaries = (directory: string): Temporaries => {
         await writeAll(fd, bytes)
         const seconds = stampMicros() / 1e6
         futimesSync(fd, seconds, seconds)
-        await syncLater(fd)
+        await flush(fd, bytes.length <= atOnceBytesMax)
         return { path, etag: etagOf(fstatSync(fd, { bigint: true })) }
       } catch (cause) {
         unlinkSync(path)

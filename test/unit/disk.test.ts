@@ -74,8 +74,9 @@ await Effect.runPromise(Effect.scoped(held))
 `
 
 const dying = `
+const { Flusher } = await import(at + "flush.ts")
 const { temporaries } = await import(at + "temporary.ts")
-await temporaries(process.argv[1]).write(new Uint8Array(10))
+await temporaries(process.argv[1], new Flusher()).write(new Uint8Array(10))
 process.kill(process.pid, "SIGKILL")
 `
 
