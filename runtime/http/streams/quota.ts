@@ -65,10 +65,13 @@ class Scope {
     return this.allowance >= Math.min(appends, perSecond)
   }
 
-  take(wanted: Wanted): void {
-    this.admitted.streams += wanted.streams
-    this.admitted.bytes += wanted.bytes
-    this.allowance -= wanted.appends
+  spend(appends: number): void {
+    this.allowance -= appends
+  }
+
+  take({ streams, bytes }: Wanted): void {
+    this.admitted.streams += streams
+    this.admitted.bytes += bytes
   }
 }
 
@@ -103,6 +106,8 @@ export class Quotas {
     }
     const rate = this.rateExceeded(scopes, wanted)
     if (rate !== undefined) return done(rate)
+    // At once: others come while what there is is being counted.
+    for (const { scope } of scopes) scope.spend(wanted.appends)
     if (this.isKnown(scopes, wanted)) decide()
     else this.count(of, decide)
   }
