@@ -212,10 +212,13 @@ export const workspace = protocol({
         version
       })
     },
-    /** The first lock that stands in the way of this one, as F_GETLK tells it. */
+    /**
+     * The first lock that stands in the way of this one, as F_GETLK tells it. With a ticket, whether that still waits:
+     * a caller whose ticket does not any more holds the lock.
+     */
     Locks: {
-      input: Schema.Struct({ ...LockPlace, type: LockType, ...Range }),
-      reply: Schema.Struct({ conflict: Schema.optionalKey(Lock) })
+      input: Schema.Struct({ ...LockPlace, type: LockType, ...Range, ticket: Schema.optionalKey(Schema.Natural) }),
+      reply: Schema.Struct({ conflict: Schema.optionalKey(Lock), waits: Schema.optionalKey(Schema.Boolean) })
     },
     /** From the root, for services without a mount. The last link is followed when `follow` is set. */
     Resolve: {

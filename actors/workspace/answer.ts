@@ -57,8 +57,10 @@ const service = (tree: Tree, query: Of<"StatFs" | "Locks" | "Garbage" | "Session
     case "Locks": {
       const { ino, family, owner, type, start, end } = query
       const wanted: Lock = { session: context.caller, owner, pid: 0, type, start, end, token: 0 }
-      const [conflict] = blockers(tree.locks.get(lockKey(family, ino)) ?? noLocks, wanted)
-      return { reply: conflict === undefined ? {} : { conflict } }
+      const locks = tree.locks.get(lockKey(family, ino)) ?? noLocks
+      const [conflict] = blockers(locks, wanted)
+      const waits = locks.queue.some(({ token, session }) => token === query.ticket && session === context.caller)
+      return { reply: { ...(conflict && { conflict }), ...(query.ticket !== undefined && { waits }) } }
     }
     case "Garbage": {
       const limit = limited(query.limit, garbageMax)

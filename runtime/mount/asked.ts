@@ -214,7 +214,7 @@ const everything = { start: 0, end: Number.MAX_SAFE_INTEGER }
 /** Which locks a process before this one took nobody knows here: giving up what is not held does no harm. */
 const unlocked = (files: AskedFiles, request: Request<"flush" | "release">, family: "posix" | "flock") => {
   const { node: ino, owner } = request
-  return files.view.resumed
+  return files.view.locksUnknown
     ? Effect.ignore(change(files, request, "Unlock", { ino, family, owner, ...everything }))
     : Effect.void
 }
@@ -273,6 +273,19 @@ const lseek = Effect.fnUntraced(function* (files: AskedFiles, request: Request<"
 const write = Effect.fnUntraced(function* (files: AskedFiles, request: Request<"write">, own: AsyncFiles) {
   yield* sized(files, request.node)
   return yield* handler(own.write)(request, undefined)
+})
+
+/** Whose locks are not asked for. */
+const nobody = "0".repeat(16)
+
+/** Asks after locks that may have been granted unheard. */
+export const reassure = Effect.fnUntraced(function* (files: AskedFiles) {
+  for (const waiting of files.view.doubtful) {
+    const { family, ino, ticket } = waiting
+    const fields = { family, ino, ticket, owner: nobody, type: "read", start: 0, end: 0 }
+    const told = yield* Effect.option(query(files, "Locks", fields))
+    if (told._tag === "Some" && (told.value as { readonly waits?: boolean }).waits === false) files.view.holds(waiting)
+  }
 })
 
 export const askedFiles = (files: AskedFiles): AsyncFiles => {

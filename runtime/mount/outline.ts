@@ -36,8 +36,11 @@ const everythingOf = (ino: number): Invalidation => ({ kind: "inode", ino, offse
 
 export class Outline extends View {
   readonly opens: Opens
-  readonly resumed: boolean
+  /** Locks of this mount are held that are not known here: a process before this one took them, or nobody heard. */
+  locksUnknown: boolean
   private readonly limit: number
+  /** Nothing is known of what happened up to there, but for what was heard. */
+  private begunAt = 0
   /** Names that the kernel may know, and where they lead: what is forgotten here is to be forgotten there. */
   private readonly names = new Map<string, number>()
   private readonly attributes = new Map<number, Attributes>()
@@ -45,7 +48,7 @@ export class Outline extends View {
   private readonly sizes = new Map<number, number>()
   /** Reaped just now: what is pending of them is not wanted. */
   private readonly gone = new Set<number>()
-  /** Tickets of this session whose locks were granted: what was queued before it began is in no queue here. */
+  /** Tickets of this mount whose locks were granted: what was queued before it began is in no queue here. */
   private readonly granted = new Set<number>()
   /** Files of which the kernel's pages are good: what changed since was told to it. */
   private readonly clean = new Set<number>()
@@ -54,7 +57,7 @@ export class Outline extends View {
     super(workspace, session)
     this.tree = bare(workspace)
     this.limit = options.limit
-    this.resumed = options.resumed
+    this.locksUnknown = options.resumed
     this.opens = new Opens(1, options.resumed)
   }
 
@@ -68,9 +71,11 @@ export class Outline extends View {
   readonly forget = (version: number): void => {
     const isFirst = this.version === 0
     this.version = version
+    this.begunAt = version
     this.attributes.clear()
     this.clean.clear()
     if (isFirst) return
+    this.locksUnknown = true
     const known = [...this.names]
     this.names.clear()
     this.invalidate(known.flatMap(([key, ino]) => [entryOf(key), everythingOf(ino)]))
@@ -96,6 +101,16 @@ export class Outline extends View {
 
   protected override isQueued({ ticket }: Waiting): boolean {
     return !this.granted.delete(ticket)
+  }
+
+  /** Who waits for a lock that may have been granted unheard. */
+  get doubtful(): ReadonlyArray<Waiting> {
+    return [...this.waiting].filter(({ version }) => version <= this.begunAt)
+  }
+
+  holds({ ticket }: Waiting): void {
+    this.granted.add(ticket)
+    this.grant()
   }
 
   protected override fold(event: WorkspaceEvent, at: number): void {

@@ -7,7 +7,7 @@ import { type FollowFailed, follow } from "../follow.ts"
 import type { Bus } from "../ports/bus.ts"
 import { type Mount, type Mounted, type MountOptions, type MountRefused, mountDefaults } from "../ports/mount.ts"
 import { commandsOf as asked } from "../transfer/commands.ts"
-import { askedFiles } from "./asked.ts"
+import { askedFiles, reassure } from "./asked.ts"
 import { type Asking, clockOf, commandsOf } from "./asking.ts"
 import { asyncFiles, type Files } from "./files.ts"
 import { Metering, metered } from "./metering.ts"
@@ -143,12 +143,13 @@ export const sidecar: <E>(
   const { entryMs, attrMs } = start
   const { storesLate } = start
   const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles() }
+  const bounded = view instanceof Outline ? { ...files, view, commands } : undefined
   const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
   const mounted = yield* mount.mount({
     place: place.directory,
     options: mountOptionsOf(options),
     sync: { module: module.href, data: start },
-    files: metered(view instanceof Outline ? askedFiles({ ...files, view, commands }) : asyncFiles(files), {
+    files: metered(bounded === undefined ? asyncFiles(files) : askedFiles(bounded), {
       ...{ metering, own },
       nowMs: () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
     })
@@ -158,7 +159,10 @@ export const sidecar: <E>(
     Effect.forever(
       Effect.andThen(
         Effect.sleep(sweepMs),
-        Effect.sync(() => view.sweep())
+        Effect.suspend(() => {
+          view.sweep()
+          return bounded === undefined ? Effect.void : reassure(bounded)
+        })
       )
     )
   )

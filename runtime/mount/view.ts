@@ -46,7 +46,7 @@ export class View implements Fold {
   private data: Data | undefined
   private outlet: Outlet | undefined
   private early: Array<Told> = []
-  private readonly waiting = new Set<Waiting>()
+  protected readonly waiting = new Set<Waiting>()
   entries = 0
   invalidations = 0
 
@@ -229,7 +229,7 @@ export class View implements Fold {
     return this.tree.locks.get(lockKey(family, ino))?.queue.some((lock) => lock.token === ticket) === true
   }
 
-  private grant(): void {
+  protected grant(): void {
     for (const one of this.waiting) {
       if (this.version < one.version || this.isQueued(one)) continue
       this.waiting.delete(one)

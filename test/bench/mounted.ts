@@ -131,13 +131,18 @@ const measure = async (hosts: Hosts, entries: number, flags: ReadonlyArray<strin
 
 const printed = (told: Awaited<ReturnType<typeof measure>>): string => {
   const ms = (value: number) => `${Math.round(value)} ms`
+  const cpu = (value: number) => `${ms(value)} of processor`
+  const { savePauseMs, loadPauseMs } = told
   return [
     `${told.entries} entries`,
-    `snapshot   ${mib(told.snapshotBytes)} MiB; saved in ${ms(told.saveMs)} (${ms(told.saveCpuMs)} of processor), longest pause ${ms(told.savePauseMs)}`,
-    `           read in ${ms(told.loadMs)} (${ms(told.loadCpuMs)} of processor), longest pause ${ms(told.loadPauseMs)}`,
-    `node       up in ${ms(told.upMs)}, first question ${ms(told.activateMs)} (${ms(told.activateCpuMs)} of processor), ${mib(told.nodeRss)} MiB more`,
-    `mount      ${ms(told.mountMs)}; the node ${ms(told.mountNodeCpuMs)} of processor, the sidecar ${ms(told.sidecarCpuMs)}, ${mib(told.sidecarRss)} MiB`,
-    `another    ${ms(told.againMs)}; the node ${ms(told.againNodeCpuMs)} of processor`,
+    `snapshot   ${mib(told.snapshotBytes)} MiB`,
+    `  saved    in ${ms(told.saveMs)} (${cpu(told.saveCpuMs)}), longest pause ${ms(savePauseMs)}`,
+    `  read     in ${ms(told.loadMs)} (${cpu(told.loadCpuMs)}), longest pause ${ms(loadPauseMs)}`,
+    `node       up in ${ms(told.upMs)}`,
+    `  actor    first question ${ms(told.activateMs)} (${cpu(told.activateCpuMs)}), ${mib(told.nodeRss)} MiB more`,
+    `mount      ${ms(told.mountMs)}; the node ${cpu(told.mountNodeCpuMs)}`,
+    `  sidecar  ${cpu(told.sidecarCpuMs)}, ${mib(told.sidecarRss)} MiB`,
+    `  another  ${ms(told.againMs)}; the node ${cpu(told.againNodeCpuMs)}`,
     `walk       ${told.walked} entries in ${ms(told.walkMs)}`
   ].join("\n")
 }

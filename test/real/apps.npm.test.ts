@@ -1,4 +1,4 @@
-/** npm on a mount: packages from local archives, installed with their links and scripts, and run from there. */
+/** Packages on a mount, by npm: from local archives, installed with their links and scripts, and run from there. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"

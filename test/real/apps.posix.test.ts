@@ -1,4 +1,4 @@
-/** What programs do to files besides reading and writing: maps, direct I/O, nameless files, links, archives, watches. */
+/** Programs do more to files than read and write: maps, direct I/O, nameless files, archives, watches and locks. */
 import { mkdirSync, readFileSync, statSync, symlinkSync, utimesSync, watch, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -31,7 +31,7 @@ describe.skipIf(why !== undefined).each(modes)("with %s, programs find that", { 
   beforeAll(() => ground.begin(...flags), patientMs)
   afterAll(() => ground.end(), patientMs)
 
-  it("maps: what is stored through a shared one is in the file, on the other host too; a private one is nobody's", async () => {
+  it("shared maps are the file, on the other host too, and private ones are nobody's", async () => {
     const program = `
 import mmap, os
 f = os.open("map", os.O_RDWR | os.O_CREAT)
@@ -175,7 +175,8 @@ import fcntl, os, subprocess, sys
 here, there = sys.argv[1], sys.argv[2]
 f = open(here + "/locked", "w+"); f.write("0123456789"); f.flush(); os.fsync(f.fileno())
 def other(code):
-    return subprocess.run([sys.executable, "-c", "import fcntl, os, sys\\nf = open(sys.argv[1] + '/locked', 'r+')\\n" + code, there]).returncode
+    begin = "import fcntl, os, sys\\nf = open(sys.argv[1] + '/locked', 'r+')\\n"
+    return subprocess.run([sys.executable, "-c", begin + code, there]).returncode
 refused = "\\ntry:\\n    %s\\nexcept OSError:\\n    sys.exit(7)\\n"
 fcntl.lockf(f, fcntl.LOCK_EX, 5, 0)
 assert other(refused % "fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 4)") == 7

@@ -221,7 +221,15 @@ class Place {
   }
 }
 
-describe.skipIf(why !== undefined)("two mounts and a local directory", () => {
+/** With the tree in memory, or without. */
+const bounded = ["--replica-entries", "0"]
+const kinds: ReadonlyArray<readonly [string, ReadonlyArray<string>, ReadonlyArray<string>]> = [
+  ["two mounts", [], []],
+  ["a mount, another one without a replica", [], bounded],
+  ["two mounts without a replica", bounded, bounded]
+]
+
+describe.skipIf(why !== undefined).each(kinds)("%s and a local directory", (_, first, second) => {
   let hosts: Hosts
   let node: Up
   let mounts: readonly [string, string]
@@ -231,7 +239,7 @@ describe.skipIf(why !== undefined)("two mounts and a local directory", () => {
     hosts = new Hosts()
     node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
     await hosts.run("workspace", "create", "demo")
-    mounts = [await hosts.mount("demo", "a"), await hosts.mount("demo", "b")]
+    mounts = [await hosts.mount("demo", "a", ...first), await hosts.mount("demo", "b", ...second)]
     local = mkdtempSync(join(tmpdir(), "artifacts-local-"))
   }, patientMs)
 

@@ -2,7 +2,8 @@
 import { Clock, Effect, Exit, type Fiber, FiberSet } from "effect"
 import type { Prng } from "../../adapters/world/prng.ts"
 import type { Life, Weather } from "../../adapters/world/weather.ts"
-import { open } from "../../runtime/mount/replica.ts"
+import { open as openBounded } from "../../runtime/mount/bounded.ts"
+import { open as openReplica } from "../../runtime/mount/replica.ts"
 import type {
   Answer,
   Answers,
@@ -158,6 +159,7 @@ export class Kernel {
         back.push(structuredClone(message))
         run(hear)
       }
+      const open = sync.module.endsWith("/bounded.ts") ? openBounded : openReplica
       const serving: Serving = {
         ...{ life, files, told, sync: open(structuredClone(sync.data), { tell, nowMs }) },
         fork: (work) => run(work)

@@ -57,6 +57,7 @@ export class MountHost {
   sessions = 0
   recovered = 0
   private readonly ground: Ground
+  private readonly isBounded: boolean
   private readonly watched: Watched
   private readonly fork: (work: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
   private readonly prng: Prng
@@ -71,8 +72,10 @@ export class MountHost {
     name: string,
     ground: Ground,
     watched: Watched,
-    fork: (work: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
+    fork: (work: Effect.Effect<unknown>) => Fiber.Fiber<unknown>,
+    isBounded = false
   ) {
+    this.isBounded = isBounded
     this.name = name
     this.ground = ground
     this.watched = watched
@@ -179,7 +182,8 @@ export class MountHost {
   private optionsOf(session: string, resumed: boolean): SidecarOptions {
     const place = { session, workspace, host: this.name, directory: "/mnt" }
     const { shards } = this.ground.plan.settings
-    const how = { readOnly: false, writeback: false, allowOther: true }
+    const replicaEntries = this.isBounded ? 0 : Number.MAX_SAFE_INTEGER
+    const how = { readOnly: false, writeback: false, allowOther: true, replicaEntries }
     return { place, name: "home", shards, ...how, resumed, shown: {} }
   }
 

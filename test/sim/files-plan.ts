@@ -8,6 +8,8 @@ export interface FilesPlan extends Plan {
   readonly steps: number
   readonly base: number
   readonly flock: boolean
+  /** Which of the mounts hold no replica. */
+  readonly bounded: ReadonlyArray<boolean>
   /** The processes that serve the mounts are killed. */
   readonly kills: ReadonlyArray<{ readonly step: number; readonly mount: number; readonly torn: boolean }>
   /** Whole hosts go down, and their disks are there again, or are not. */
@@ -39,6 +41,7 @@ const longMs = { least: 62_000, most: 95_000 }
 export const filesPlanOf = (seed: number, fence = true): FilesPlan => {
   const plan = planOf(seed, fence)
   const prng = new Prng(seed).fork("files plan")
+  const modes = new Prng(seed).fork("modes of mounts")
   const isCalm = prng.chance(0.1)
   const some = (most: number): ReadonlyArray<undefined> => Array.from({ length: isCalm ? 0 : prng.below(most + 1) })
   const hasLong = prng.chance(0.4)
@@ -64,6 +67,7 @@ export const filesPlanOf = (seed: number, fence = true): FilesPlan => {
     steps: prng.between(8, 24),
     base: prng.chance(0.5) ? 0 : chunkBytes - 160,
     flock: prng.chance(0.5),
+    bounded: Array.from({ length: mounts }, () => modes.chance(0.3)),
     kills: some(5).map(() => ({ step: prng.between(200, 9_000), mount: prng.below(mounts), torn: prng.chance(0.5) })),
     falls: some(1).map(() => ({
       atMs: prng.between(500, 9_000),

@@ -9,6 +9,7 @@ import { Prng } from "../../adapters/world/prng.ts"
 import type { Life } from "../../adapters/world/weather.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
 import { client } from "../../runtime/client.ts"
+import { Outline } from "../../runtime/mount/outline.ts"
 import type { Sidecar } from "../../runtime/mount/sidecar.ts"
 import { leased } from "../../runtime/placement/leased.ts"
 import type { Objects } from "../../runtime/ports/objects.ts"
@@ -16,7 +17,7 @@ import { isOneHistory } from "./checkers.ts"
 import { type App, Appender, type Around, Scribe } from "./files-apps.ts"
 import { fingerprint, leaked, type Stored, truthOf } from "./files-checkers.ts"
 import { MountHost, workspace } from "./files-mount.ts"
-import { type FilesPlan, mounts } from "./files-plan.ts"
+import type { FilesPlan } from "./files-plan.ts"
 import { Counter, Namer, raisedTwice } from "./files-sharing.ts"
 import { crashes, cuts, type Ground, groundOf, Host, portsOf } from "./host.ts"
 import { World } from "./world.ts"
@@ -75,6 +76,8 @@ class Replicas {
   readonly seen: Array<{ readonly of: string; readonly version: number; readonly print: string }> = []
 
   watch(of: string, { view }: Sidecar): void {
+    // What holds no replica cannot hold a wrong one.
+    if (view instanceof Outline) return
     const note = () => this.seen.push({ of, version: view.version, print: fingerprint(view.tree) })
     const load = view.load.bind(view)
     const apply = view.apply.bind(view)
@@ -227,8 +230,9 @@ const program: (plan: FilesPlan, world: World) => Effect.Effect<Told, never, Sco
     )
     for (const one of nodes) one.start()
     const replicas = new Replicas()
-    const host = (name: string) => new MountHost(name, ground, { view: (made) => replicas.watch(name, made) }, fork)
-    const hosts = Array.from({ length: mounts }, (_, index) => host(`m${index}`))
+    const watched = (name: string) => ({ view: (made: Sidecar) => replicas.watch(name, made) })
+    const host = (name: string, isBounded = false) => new MountHost(name, ground, watched(name), fork, isBounded)
+    const hosts = plan.bounded.map((isBounded, index) => host(`m${index}`, isBounded))
     for (const one of hosts) one.start()
     const forked = (work: Effect.Effect<void>) => void fork(work)
     crashes(plan, world, forked, (index) => nodes.slice(index, index + 1))

@@ -203,7 +203,12 @@ describe("locks", () => {
     expect(lock("s2", "write", { wait: true })).toMatchObject({ ok: { granted: false, ticket: 1 } })
     expect(lock("s3", "read", { wait: true })).toMatchObject({ ok: { granted: false, ticket: 2 } })
     expect(lock("s3", "read", { wait: true }), "asked again").toMatchObject({ ok: { granted: false, ticket: 2 } })
+    const waits = (session: string, ticket: number) =>
+      desk.show({ _tag: "Locks", ino, family: "posix", owner: "o1", type: "read", start: 0, end: 0, ticket }, session)
+        .waits
+    expect([waits("s2", 1), waits("s3", 2), waits("s3", 1)]).toEqual([true, true, false])
     unlock("s1")
+    expect([waits("s2", 1), waits("s3", 2)]).toEqual([false, true])
     expect(granted()).toEqual(["s2"])
     expect(lock("s1", "read")).toMatchObject({ refused: { code: "EAGAIN" } })
     unlock("s2")
