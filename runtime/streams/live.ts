@@ -28,7 +28,7 @@ type Event = EventOf<StreamPartition>
 export class Live {
   private readonly waiting = new Map<string, Set<Listener>>()
   private readonly watching = new Set<Listener>()
-  private readonly subscriptionWatchers = new Set<(id: string, partition: number) => void>()
+  private readonly subscriptionWatchers = new Set<(id: string, partition: number, event: Event) => void>()
   private readonly partitionWatchers = new Set<PartitionListener>()
   /** Appends and bytes that were committed on this node, for its metrics. */
   readonly counted = { appends: 0, bytes: 0 }
@@ -57,7 +57,7 @@ export class Live {
   }
 
   /** Hears of every change of a subscription. */
-  watchSubscriptions(listener: (id: string, partition: number) => void): () => void {
+  watchSubscriptions(listener: (id: string, partition: number, event: Event) => void): () => void {
     this.subscriptionWatchers.add(listener)
     return () => this.subscriptionWatchers.delete(listener)
   }
@@ -117,7 +117,7 @@ export class Live {
 
   private fold(news: Map<string, News>, event: Event, partition: number): void {
     if ("id" in event) {
-      for (const listener of this.subscriptionWatchers) listener(event.id, partition)
+      for (const listener of this.subscriptionWatchers) listener(event.id, partition, event)
       return
     }
     if (event._tag === "Swept") for (const listener of this.partitionWatchers) listener(partition, "swept")

@@ -7,6 +7,7 @@ import { keyOfPath, pathOfKey } from "../../messages/stream.ts"
 import type { Link, Mark, SubscriptionConfig, Wake } from "../../messages/subscription.ts"
 import { Followed } from "./followed.ts"
 import { matcherOf } from "./glob.ts"
+import { changesLinks, Interest } from "./interest.ts"
 import type { Live, News } from "./live.ts"
 import type { Outcome, Partitions, Query } from "./partitions.ts"
 
@@ -46,6 +47,7 @@ export interface Workings {
 
 export class Subscriptions {
   private readonly followed = new Map<string, Followed>()
+  private readonly interest = new Interest(this.followed)
   private readonly partitions: Partitions
   private readonly workings: Workings
   /** Partitions whose subscriptions are known, by the epoch in which they are served here. */
@@ -58,7 +60,10 @@ export class Subscriptions {
     this.partitions = partitions
     this.workings = workings
     live.watch((news) => this.heard(news))
-    live.watchSubscriptions((id, partition) => this.look(id, partition))
+    live.watchSubscriptions((id, partition, event) => {
+      if (changesLinks(event)) this.interest.changed()
+      this.look(id, partition)
+    })
     live.watchPartitions((partition, what) => {
       // A lease or a pause has ended, of which the partition's own timer has told it.
       if (what === "swept") this.lookAll(partition)
@@ -137,11 +142,13 @@ export class Subscriptions {
   private follow(subscriber: Subscriber, partition: number): Followed {
     const known = this.followed.get(subscriber.id)
     if (known?.subscriber.createdAt === subscriber.createdAt) {
+      if (known.subscriber !== subscriber) this.interest.changed()
       known.subscriber = subscriber
       return known
     }
     const followed = new Followed(subscriber, partition, this.partitions.ids.keys())
     this.followed.set(subscriber.id, followed)
+    this.interest.changed()
     this.partitions.replicas?.needAll()
     return followed
   }
@@ -160,8 +167,7 @@ export class Subscriptions {
   private heard({ key, end, over }: News): void {
     if (this.followed.size === 0) return
     const path = pathOfKey(key)
-    for (const [id, followed] of this.followed) {
-      if (!followed.matches(path)) continue
+    for (const [id, followed] of this.interest.in(path)) {
       if (over) followed.forget(path)
       if (over || end <= 0) continue
       followed.hear(path, end)
@@ -171,6 +177,7 @@ export class Subscriptions {
 
   /** Its news may not have come here for a while. */
   private unsee(partition: number): void {
+    this.interest.changed()
     for (const followed of this.followed.values()) followed.unseen.add(partition)
   }
 
@@ -215,6 +222,7 @@ export class Subscriptions {
     const subscriber = state?.subscribers.get(id)
     if (state !== undefined && subscriber === undefined) {
       this.followed.delete(id)
+      this.interest.changed()
       return
     }
     if (!this.partitions.isServedHere(partition)) return
