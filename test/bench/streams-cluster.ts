@@ -7,9 +7,12 @@ import { Effect } from "effect"
 import { connection } from "../../adapters/nats/connection.ts"
 import { parseCreds } from "../../adapters/nats/credentials.ts"
 import { directory } from "../real/child.ts"
-import { launcher, nodeProcess } from "../real/node.ts"
+import { launcher, type NodeProcess, nodeProcess } from "../real/node.ts"
 import { find, natsCluster } from "../real/servers.ts"
-import { appends, warmCount } from "./streams.ts"
+import { appends, type Target, warmCount } from "./streams.ts"
+
+/** A node gives shards away to a new one within some heartbeats. */
+const sharedSeconds = 60
 
 const print = (line: object): void => console.log(JSON.stringify(line))
 const round = (value: number): number => Number(value.toPrecision(4))
@@ -60,23 +63,45 @@ const measured = (ms: number) =>
     const file = join(installation, "node.creds")
     const where = ["--nats-url", urls.join(","), "--nats-creds", file, "--objects", `file://${base}/objects`]
     const flags = [...where, "--durability", "sync"]
-    const node = yield* nodeProcess({ name: "bench", data: join(base, "node"), flags })
-    yield* node.ready
+    const started = Effect.fnUntraced(function* (name: string) {
+      const node = yield* nodeProcess({ name, data: join(base, name), flags })
+      yield* node.ready
+      return node
+    })
+    const node = yield* started("one")
     const credentials = parseCreds(readFileSync(file, "utf8"))
     if (credentials === undefined) throw new Error("the installation's credentials cannot be read")
     const nats = yield* connection({ servers: [...urls], name: "bench", credentials })
-    const target = { name: "artifacts, R3", url: node.url, pid: node.pid() ?? 0, stop: async () => {} }
-    for (const lanes of [64, 1]) {
-      const theirs = yield* Effect.promise(() => raw(nats, lanes, ms))
-      const ours = yield* Effect.promise(() => appends(target, lanes, 1, ms))
-      print({
-        ratios: `artifacts, R3 / raw JetStream R3, ${lanes} in flight`,
-        "appends per second": round(ours.perSecond / theirs.perSecond),
-        p50: round(ours.p50 / theirs.p50),
-        p99: round(ours.p99 / theirs.p99),
-        "p50, ms more": round(ours.p50 - theirs.p50)
+    const one: Target = { name: "artifacts, R3", url: node.url, pid: node.pid() ?? 0, stop: async () => {} }
+    const compare = (target: Target, lanes: number) =>
+      Effect.promise(async () => {
+        const theirs = await raw(nats, lanes, ms)
+        const ours = await appends(target, lanes, 1, ms)
+        print({
+          ratios: `${target.name} / raw JetStream R3, ${lanes} in flight`,
+          "appends per second": round(ours.perSecond / theirs.perSecond),
+          p50: round(ours.p50 / theirs.p50),
+          p99: round(ours.p99 / theirs.p99),
+          "p50, ms more": round(ours.p50 - theirs.p50)
+        })
       })
+    yield* compare(one, 64)
+    yield* compare(one, 1)
+    const more = [yield* started("two"), yield* started("three")]
+    yield* shared([node, ...more])
+    const others = more.map(({ url, pid }) => ({ url, pid: pid() ?? 0 }))
+    yield* compare({ ...one, name: "artifacts, R3, through three nodes", others }, 64)
+  })
+
+/** Each of the nodes serves some of the shards. */
+const shared = (nodes: ReadonlyArray<NodeProcess>) =>
+  Effect.gen(function* () {
+    for (let waited = 0; waited < sharedSeconds; waited++) {
+      const held = yield* Effect.forEach(nodes, (node) => node.held)
+      if (held.every((shards) => shards.length > 0)) return
+      yield* Effect.sleep(1_000)
     }
+    throw new Error(`the shards were not shared in ${sharedSeconds} s`)
   })
 
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {

@@ -19,6 +19,8 @@ export interface Target {
   readonly url: string
   readonly pid: number
   readonly stop: () => Promise<void>
+  /** Several nodes of one cluster, over which the lanes are spread. */
+  readonly others?: ReadonlyArray<{ readonly url: string; readonly pid: number }>
   /** Where its streams are. */
   readonly under?: string
 }
@@ -105,11 +107,14 @@ export const warmCount = (lanes: number): number => (lanes > 1 ? 20_000 : 1_000)
 const warmMsMax = 15_000
 
 /** So many lanes, each with one append under way at a time, for so long. */
-export const appends = async ({ name, url, pid, under }: Target, lanes: number, streamCount: number, ms: number) => {
+export const appends = async (target: Target, lanes: number, streamCount: number, ms: number) => {
+  const { name, url, under, others = [] } = target
+  const nodes = [target, ...others]
+  const cpuAll = (): number => nodes.reduce((sum, { pid }) => sum + cpuOf(pid), 0)
   const pool = new Pool(url, { connections: 4 })
   const paths = await Promise.all(Array.from({ length: streamCount }, () => newStream(pool, under)))
   await pool.close()
-  const open = Array.from({ length: lanes }, () => new Lane(url))
+  const open = Array.from({ length: lanes }, (_, index) => new Lane(nodes[index % nodes.length]?.url ?? url))
   const times: Array<number> = []
   let wrong = 0
   const run = async (lane: Lane, path: string, until: number): Promise<void> => {
@@ -127,11 +132,11 @@ export const appends = async ({ name, url, pid, under }: Target, lanes: number, 
   await all(performance.now() + warmMsMax)
   times.length = 0
   most = Number.POSITIVE_INFINITY
-  const cpu = cpuOf(pid)
+  const cpu = cpuAll()
   const own = process.cpuUsage()
   const from = performance.now()
   await all(from + ms)
-  const cpuUs = round((cpuOf(pid) - cpu) / times.length)
+  const cpuUs = round((cpuAll() - cpu) / times.length)
   const { user, system } = process.cpuUsage(own)
   const seconds = (performance.now() - from) / 1000
   for (const lane of open) lane.close()
