@@ -1,4 +1,5 @@
 /** Snapshots of a workspace: whole, of one moment, and what any Arrow tool reads of them. */
+import { isDeepStrictEqual } from "node:util"
 import { tableFromIPC } from "apache-arrow"
 import { describe, expect, it } from "vitest"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
@@ -127,8 +128,9 @@ describe("a snapshot", () => {
     for (; step.done !== true; step = parts.next()) steps += 1
     expect(steps).toBeGreaterThan(5)
     const copy = load(Buffer.concat(step.value), "acme_1")
-    expect(copy.names.name.slice(0, count)).toEqual(tree.names.name.slice(0, count))
-    expect(dump(copy)).toEqual(dump(tree))
+    // The matcher would take many times as long over so many rows.
+    expect(isDeepStrictEqual(copy.names.name.slice(0, count), tree.names.name.slice(0, count))).toBe(true)
+    expect(isDeepStrictEqual(dump(copy), dump(tree))).toBe(true)
   })
 
   it("is read by Arrow's own tools, table by table", () => {
