@@ -187,5 +187,13 @@ describe.skipIf(!have("test/real/streams-together.test.ts", "nats"))("three node
     const pages = await Promise.all([0, 1, 2].map(async (node) => (await at(node, "/ds/proofs/x/proof")).json()))
     expect(pages[1]).toEqual(pages[0])
     expect(pages[2]).toEqual(pages[0])
+    const past = await Promise.all(
+      [0, 1, 2].map(async (node) => (await at(node, `/ds/proofs/x/inspect?at=${Date.now()}`)).json())
+    )
+    expect((past[0] as { readonly entries: ReadonlyArray<object> }).entries.length).toBe(13)
+    expect(past.slice(1).map((each) => (each as { readonly entries: object }).entries)).toEqual([
+      (past[0] as { readonly entries: object }).entries,
+      (past[0] as { readonly entries: object }).entries
+    ])
   })
 })
