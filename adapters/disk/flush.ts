@@ -6,18 +6,25 @@ const later = promisify(fsync)
 
 /** A way through the thread pool and back costs two wake-ups: as much as a quick disk itself. */
 const quickMs = 0.5
-const newestShare = 0.125
+/**
+ * How much the newest flush counts in what is expected of the next. Only those at once are counted: on a busy host the
+ * others mostly wait for a processor. So every sixteenth is done at once to see.
+ */
+const newestShare = 0.25
+const lookEvery = 16
 
 export class Flusher {
   /** Who is at work: only one that is alone may keep the thread. */
   working = 0
-  /** What a flush took lately: at first it is not known, and so left to a thread. */
+  /** At first it is not known, and so left to a thread. */
   private ms = quickMs
+  private count = 0
 
   readonly flush = async (fd: number, isSmall: boolean): Promise<void> => {
+    const isQuick = this.ms < quickMs || ++this.count % lookEvery === 0
+    if (!isSmall || this.working > 1 || !isQuick) return await later(fd)
     const began = performance.now()
-    if (isSmall && this.working <= 1 && this.ms < quickMs) fsyncSync(fd)
-    else await later(fd)
+    fsyncSync(fd)
     this.ms += (performance.now() - began - this.ms) * newestShare
   }
 }
