@@ -1,6 +1,10 @@
 /** What became of accepted bytes that cannot be kept: it is told once, by this process or by one that follows it. */
+import { Effect } from "effect"
 import type { DirtyFile, Trouble } from "./file.ts"
 import type { Stage } from "./staging.ts"
+
+/** An answer has left this process by then, or the process has died with it and its successor has to give it. */
+const toldMs = 5_000
 
 export class Failures {
   /** Accepted bytes of any file may be lost: each says so when it is first asked. */
@@ -8,11 +12,13 @@ export class Failures {
   private readonly suspected = new Set<number>()
   private readonly stage: Stage | undefined
   private readonly newNumber: () => number
+  private readonly fork: (work: Effect.Effect<void>) => void
 
   /** Failures are numbered as runs are, for the stage keeps both until they are over. */
-  constructor(stage: Stage | undefined, newNumber: () => number) {
+  constructor(stage: Stage | undefined, newNumber: () => number, fork: (work: Effect.Effect<void>) => void) {
     this.stage = stage
     this.newNumber = newNumber
+    this.fork = fork
   }
 
   /** It is kept until somebody asks, on the stage too: this process may not live to be asked. */
@@ -26,7 +32,9 @@ export class Failures {
   told(file: DirtyFile): Trouble | undefined {
     const { failed } = file
     file.failed = undefined
-    if (failed !== undefined) this.stage?.over([failed.run])
+    if (failed === undefined || this.stage === undefined) return failed
+    const over = Effect.sync(() => void this.stage?.over([failed.run]))
+    this.fork(Effect.delay(over, toldMs))
     return failed
   }
 

@@ -1,8 +1,9 @@
 /**
  * What is written to one file and not committed: where each write goes, what is frozen when, what is packed together.
  */
-import type { Time, Who } from "../../messages/inode.ts"
+
 import { blockBytesMax, chunkBytes } from "../../messages/chunks.ts"
+import type { Time, Who } from "../../messages/inode.ts"
 import { Run, Slice } from "./slice.ts"
 
 /**

@@ -57,7 +57,7 @@ export class Writer {
     this.host = host
     const { buffers, fork, meters, stage } = host.upload
     this.stage = stage
-    this.failures = new Failures(stage, this.newRun)
+    this.failures = new Failures(stage, this.newRun, fork)
     this.buffers = buffers
     this.meters = meters
     this.uploader = new Uploader({

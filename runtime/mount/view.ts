@@ -224,8 +224,12 @@ export class View implements Fold {
     for (const ino of this.pending.keys()) this.settle(ino)
   }
 
-  /** Who has asked for a lock and is not in its queue any more has it, also where the event was not heard. */
+  /**
+   * Who has asked for a lock and is not in its queue any more has it, also where the event was not heard. A session that
+   * is over has nothing: its successor asks anew.
+   */
   protected isQueued({ family, ino, ticket }: Waiting): boolean {
+    if (!this.tree.sessions.has(this.session)) return true
     return this.tree.locks.get(lockKey(family, ino))?.queue.some((lock) => lock.token === ticket) === true
   }
 

@@ -69,6 +69,42 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
   )
 
   it(
+    "the object store is away, lets readers wait for what it does not have, and gives it to them",
+    async () => {
+      const b = await hosts.mount("demo", "b")
+      writeFileSync(join(a, "uncached"), "not on host b")
+      const store = join(hosts.data, "objects")
+      while (!existsSync(join(b, "uncached"))) await pause(20)
+      renameSync(store, `${store}.away`)
+      writeFileSync(store, "")
+      const reading = inShell(b, "cat uncached")
+      await pause(1500)
+      execFileSync("rm", ["-f", store])
+      renameSync(`${store}.away`, store)
+      expect(await reading).toEqual({ code: 0, said: "not on host b" })
+      expect((await hosts.unmount(b)).code).toBe(0)
+    },
+    patientMs
+  )
+
+  it(
+    "the node hangs, serves what it knows, refuses in time what it cannot do, and goes on with the node",
+    async () => {
+      writeFileSync(join(a, "known"), "before it hung")
+      process.kill(node.pid, "SIGSTOP")
+      expect(readFileSync(join(a, "known"), "utf8")).toBe("before it hung")
+      expect(readdirSync(a)).toContain("known")
+      const began = performance.now()
+      const { code, said } = await inShell(a, "mkdir hung")
+      expect([code === 0, said]).toEqual([false, expect.stringMatching(/Input\/output error/)])
+      expect(performance.now() - began).toBeLessThan(45_000)
+      process.kill(node.pid, "SIGCONT")
+      expect(await inShell(a, "mkdir well && echo on > well/file && cat well/file")).toEqual({ code: 0, said: "on\n" })
+    },
+    patientMs
+  )
+
+  it(
     "the node is away, serves what it knows, and refuses what it cannot do",
     async () => {
       writeFileSync(join(a, "before"), "the outage")
@@ -82,6 +118,10 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
       expect(code).not.toBe(0)
       expect(said).toMatch(/Input\/output error/)
       expect(performance.now() - began).toBeLessThan(45_000)
+      // A new mount would know nothing at all: it says why it is none.
+      const { code: refused, stderr } = await hosts.run("mount", "demo", join(hosts.root, "new"))
+      expect(refused).not.toBe(0)
+      expect(stderr).toMatch(/node|127\.0\.0\.1/)
     },
     patientMs
   )

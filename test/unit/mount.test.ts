@@ -196,7 +196,8 @@ describe("a view", () => {
 
   it("wakes who waits for a lock, whichever comes first", () => {
     const view = new View("w", "me")
-    view.load(save(treeOf(created(2, "a"))), 1)
+    const begun: WorkspaceEvent = { _tag: "SessionBegan", session: "me" as never, mode: "rw" }
+    view.load(save(treeOf(created(2, "a"), begun)), 1)
     view.begin()
     view.connect(outlet())
     const locked = (ticket: number): WorkspaceEvent => ({
@@ -221,7 +222,12 @@ describe("a view", () => {
     // What was granted while nothing was heard shows in the state that is loaded.
     view.apply([entry(6, "me", queued(3))])
     wait(3, 6)
-    view.load(save(treeOf(created(2, "a"), locked(3))), 7)
+    view.load(save(treeOf(created(2, "a"), begun, locked(3))), 7)
+    expect(woken).toEqual([1, 2, 3])
+    // A session that has ended was granted nothing.
+    view.apply([entry(8, "me", queued(4))])
+    wait(4, 8)
+    view.apply([entry(9, "other", { _tag: "SessionEnded", session: "me" as never, version: 9 })])
     expect(woken).toEqual([1, 2, 3])
   })
 })

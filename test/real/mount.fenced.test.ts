@@ -1,0 +1,133 @@
+/** A mount that is not heard of for longer than its session lives: what it had not flushed is nobody's any more. */
+import { spawn } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { cleanUp, kill, type Up, up } from "./command.ts"
+import { Hosts, noMounts } from "./mounts.ts"
+
+const why = noMounts()
+if (why !== undefined) console.log(`mounts whose session expires are not tested: ${why}`)
+
+const patientMs = 180_000
+/** A session that shows no sign of life for a minute is over. */
+const expiredMs = 68_000
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Does one thing after another as it is told, line by line, and says how each ended. */
+const program = `
+import os, sys
+fd = None
+for line in sys.stdin:
+    verb, _, rest = line.strip().partition(" ")
+    try:
+        if verb == "open": fd = os.open(rest, os.O_RDWR)
+        elif verb == "write": os.pwrite(fd, rest.encode(), 0)
+        elif verb == "fsync": os.fsync(fd)
+        print("ok", flush=True)
+    except OSError as error:
+        print(os.strerror(error.errno), flush=True)
+`
+
+const python = () => {
+  const child = spawn("python3", ["-c", program], { stdio: ["pipe", "pipe", "inherit"] })
+  const said: Array<string> = []
+  let wake: (() => void) | undefined
+  createInterface(child.stdout).on("line", (line) => {
+    said.push(line)
+    wake?.()
+  })
+  return {
+    child,
+    tell: async (line: string): Promise<string> => {
+      child.stdin.write(`${line}\n`)
+      while (said.length === 0)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      return said.shift() as string
+    }
+  }
+}
+
+describe.skipIf(why !== undefined)("a mount whose session has expired", () => {
+  let hosts: Hosts
+  let node: Up
+
+  beforeAll(async () => {
+    hosts = new Hosts()
+    node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
+    await hosts.run("workspace", "create", "demo")
+  }, patientMs)
+
+  afterAll(async () => {
+    await hosts.end()
+    await kill(node)
+    cleanUp()
+  }, patientMs)
+
+  it(
+    "says EIO at fsync, overwrites nothing that others wrote since, and goes on",
+    async () => {
+      const a = await hosts.mount("demo", "a")
+      const b = await hosts.mount("demo", "b")
+      writeFileSync(join(a, "shared"), "from before")
+      writeFileSync(join(a, "own"), "from before")
+      const [one, two] = [python(), python()]
+      try {
+        expect(await one.tell(`open ${join(a, "shared")}`)).toBe("ok")
+        expect(await two.tell(`open ${join(a, "own")}`)).toBe("ok")
+        // Accepted, and stopped before it is on its way.
+        expect(await one.tell("write of host a")).toBe("ok")
+        expect(await two.tell("write of host a")).toBe("ok")
+        const sidecar = hosts.sidecar(a)
+        process.kill(sidecar, "SIGSTOP")
+        const stopped = performance.now()
+        writeFileSync(join(b, "meanwhile"), "other hosts go on")
+        expect(performance.now() - stopped).toBeLessThan(20_000)
+        await pause(expiredMs)
+        writeFileSync(join(b, "shared"), "of host b, later")
+        process.kill(sidecar, "SIGCONT")
+        expect(await one.tell("fsync")).toBe("Input/output error")
+        expect(await two.tell("fsync")).toBe("Input/output error")
+        expect(readFileSync(join(b, "shared"), "utf8")).toBe("of host b, later")
+        expect(readFileSync(join(a, "shared"), "utf8")).toBe("of host b, later")
+        expect(readFileSync(join(b, "own"), "utf8")).toBe("from before")
+        // It was told, and the mount lives in another session.
+        expect(await one.tell("fsync")).toBe("ok")
+        expect(await one.tell("write OF HOST A")).toBe("ok")
+        expect(await one.tell("fsync")).toBe("ok")
+        expect(readFileSync(join(b, "shared"), "utf8")).toBe("OF HOST A, later")
+      } finally {
+        one.child.kill("SIGKILL")
+        two.child.kill("SIGKILL")
+      }
+    },
+    patientMs
+  )
+
+  it(
+    "says so too when the process that had accepted it is not there any more",
+    async () => {
+      const c = await hosts.mount("demo", "c")
+      writeFileSync(join(c, "late"), "from before")
+      const one = python()
+      try {
+        expect(await one.tell(`open ${join(c, "late")}`)).toBe("ok")
+        expect(await one.tell("write of host c")).toBe("ok")
+        const sidecar = hosts.sidecar(c)
+        process.kill(sidecar, "SIGSTOP")
+        await pause(expiredMs)
+        process.kill(sidecar, "SIGKILL")
+        expect(await one.tell("fsync")).toBe("Input/output error")
+        expect(await one.tell("fsync")).toBe("ok")
+        expect(readFileSync(join(c, "late"), "utf8")).toBe("from before")
+      } finally {
+        one.child.kill("SIGKILL")
+      }
+    },
+    patientMs
+  )
+})
