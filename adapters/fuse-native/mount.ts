@@ -4,7 +4,7 @@ import { delimiter, join } from "node:path"
 import { Clock, Deferred, Effect, Layer } from "effect"
 import { Mount, type Mounting, type MountOptions, MountRefused, type SyncModule } from "../../runtime/ports/mount.ts"
 import { fsType, look, type Mountpoint, mounted, prepare, unmount } from "../fuse/place.ts"
-import { asking } from "./asking.ts"
+import { asking, Telling } from "./asking.ts"
 import { attributes } from "./attributes.ts"
 import { type Binding, binding, type Slot } from "./binding.ts"
 import { bytes } from "./bytes.ts"
@@ -95,11 +95,11 @@ const toMount = Effect.fnUntraced(function* (mounting: Mounting) {
     return yield* refuse(place, "kernel", `${place} is too long a path for libfuse 2`)
   const { open } = yield* Effect.promise(() => import(sync.module) as Promise<SyncModule>)
   // Both parts are on one thread, and may keep what they are told: each gets a copy, as it would from another thread.
-  const heard = (message: unknown) => queueMicrotask(() => files.heard?.(message))
+  const telling = new Telling((message) => files.heard?.(message))
   const clock = yield* Clock.Clock
   const nowMs = () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
-  const now = open(structuredClone(sync.data), { nowMs, tell: (message) => heard(structuredClone(message)) })
-  const ask = asking(now, files, clock.currentTimeMillisUnsafe() * idsPerMs)
+  const now = open(structuredClone(sync.data), { nowMs, tell: (message) => telling.tell(structuredClone(message)) })
+  const ask = asking(now, files, telling, clock.currentTimeMillisUnsafe() * idsPerMs)
   const asked = { ask, paths: new Paths(ask), handles: new Handles() }
   const log = Effect.runForkWith(yield* Effect.context<never>())
   const handlers = new Handlers(made, yield* Effect.context<never>(), (name, cause) =>

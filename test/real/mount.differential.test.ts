@@ -28,6 +28,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { binding } from "../../adapters/fuse-native/binding.ts"
 import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
 
@@ -223,10 +224,12 @@ class Place {
 
 /** With the tree in memory, or without. */
 const bounded = ["--replica-entries", "0"]
+const throughLibfuse = ["--fuse", "native"]
 const kinds: ReadonlyArray<readonly [string, ReadonlyArray<string>, ReadonlyArray<string>]> = [
   ["two mounts", [], []],
   ["a mount, another one without a replica", [], bounded],
-  ["two mounts without a replica", bounded, bounded]
+  ["two mounts without a replica", bounded, bounded],
+  ...(typeof binding() === "string" ? [] : [["a mount through libfuse, another one", throughLibfuse, []] as const])
 ]
 
 describe.skipIf(why !== undefined).each(kinds)("%s and a local directory", (_, first, second) => {
