@@ -102,6 +102,13 @@ export const change = Effect.fnUntraced(function* (asking: Asking, asked: Asked,
   return reply
 })
 
+/** Tells the workspace that a file without a name is open here, or is not: nobody here waits for it. */
+export const holding = (asking: Asking, name: "Open" | "Release", ino: number): Effect.Effect<void> =>
+  send(asking, "do", name, { ino }).pipe(
+    Effect.catch((error) => Effect.logWarning(`${name} of inode ${ino} was not answered`, error)),
+    Effect.asVoid
+  )
+
 export const query = (asking: Asking, name: string, fields: object): Effect.Effect<unknown, Errno> =>
   send(asking, "ask", name, fields).pipe(Effect.mapError(errnoOf))
 

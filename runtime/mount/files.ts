@@ -24,6 +24,8 @@ export interface Files extends Asking {
   /** Close does not wait until what was written is stored: fsync does, and who unlocks. */
   readonly storesLate: boolean
   readonly nextHandle: () => number
+  /** The workspace need not keep this for this host. */
+  readonly letGo: (ino: number) => void
 }
 
 type Handler = (request: Request, later: unknown) => Effect.Effect<unknown, never>
@@ -48,6 +50,7 @@ export const asyncFiles = (files: Files): AsyncFiles => {
   const heard = (message: FromReplica): void => {
     if (message.kind === "closed") files.data.released(message.handle)
     else if (message.kind === "invalidate") files.view.invalidate(message.invalidations)
+    else if (message.kind === "unheld") files.letGo(message.ino)
   }
   return { ...handlers, heard: (message) => heard(message as FromReplica) }
 }

@@ -103,6 +103,14 @@ export class Outline extends View {
     return !this.granted.delete(ticket)
   }
 
+  protected override mayBeOpen(ino: number): boolean {
+    return this.opens.isOpen(ino)
+  }
+
+  protected override inoNamed(parent: number, name: string): number {
+    return this.names.get(keyOf(parent, name)) ?? 0
+  }
+
   /** Who waits for a lock that may have been granted unheard. */
   get doubtful(): ReadonlyArray<Waiting> {
     return [...this.waiting].filter(({ version }) => version <= this.begunAt)

@@ -50,7 +50,7 @@ class Replica {
     this.start = start
     this.tell = tell
     this.tree = load(start.bytes, start.workspace)
-    this.opens = new Opens(1, start.resumed)
+    this.opens = new Opens(1, start.resumed, start.signs)
     this.entry = { stat: this.stat, entryMs: start.entryMs, attrMs: start.attrMs }
     for (const message of start.told) this.hear(message)
   }
@@ -74,6 +74,9 @@ class Replica {
         break
       case "opened":
         this.opens.open(message.ino)
+        break
+      case "held":
+        if (!this.opens.isOpen(message.ino)) this.tell({ kind: "unheld", ino: message.ino })
         break
     }
   }

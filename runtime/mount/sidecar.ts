@@ -1,5 +1,5 @@
 /** A mount, put together from its ports: session, replica, data plane and kernel, until the scope closes. */
-import { Clock, Effect, type Scope } from "effect"
+import { Clock, Effect, FiberSet, type Scope } from "effect"
 import type { Client } from "../client.ts"
 import type { Commands } from "../files/commands.ts"
 import type { Committed, Data } from "../files/data.ts"
@@ -8,7 +8,7 @@ import type { Bus } from "../ports/bus.ts"
 import { type Mount, type Mounted, type MountOptions, type MountRefused, mountDefaults } from "../ports/mount.ts"
 import { commandsOf as asked } from "../transfer/commands.ts"
 import { askedFiles, reassure } from "./asked.ts"
-import { type Asking, clockOf, commandsOf } from "./asking.ts"
+import { type Asking, clockOf, commandsOf, holding } from "./asking.ts"
 import { asyncFiles, type Files } from "./files.ts"
 import { Metering, metered } from "./metering.ts"
 import { Outline } from "./outline.ts"
@@ -93,6 +93,7 @@ const startOf = (view: View, options: SidecarOptions): ReplicaStart => ({
   entryMs: options.entryMs ?? cacheMs,
   attrMs: options.attrMs ?? cacheMs,
   ...view.begin(),
+  signs: view.signs,
   resumed: options.resumed
 })
 
@@ -142,7 +143,13 @@ export const sidecar: <E>(
   const start = startOf(view, options)
   const { entryMs, attrMs } = start
   const { storesLate } = start
-  const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles() }
+  const fork = yield* FiberSet.makeRuntime()
+  view.hold = (ino) => {
+    fork(holding(asking, "Open", ino))
+    view.tell({ kind: "held", ino })
+  }
+  const letGo = (ino: number): void => void fork(holding(asking, "Release", ino))
+  const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles(), letGo }
   const bounded = view instanceof Outline ? { ...files, view, commands } : undefined
   const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
   const mounted = yield* mount.mount({

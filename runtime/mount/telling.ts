@@ -29,12 +29,16 @@ export type ToReplica =
   | { readonly kind: "settled"; readonly ino: number }
   /** Opened by the other thread. */
   | { readonly kind: "opened"; readonly ino: number }
+  /** The workspace was told that this is open here, although it has no name. */
+  | { readonly kind: "held"; readonly ino: number }
   /** Somebody reads `.accesslog`, or nobody does any more. */
   | { readonly kind: "listening"; readonly isOn: boolean }
 
 /** From there. */
 export type FromReplica =
   | { readonly kind: "invalidate"; readonly invalidations: ReadonlyArray<Invalidation> }
+  /** It was not open after all. */
+  | { readonly kind: "unheld"; readonly ino: number }
   /** An open file was closed, of which the other thread read. */
   | { readonly kind: "closed"; readonly handle: number }
   /** Requests that were answered at once, by kind, since it was last told. */
@@ -52,6 +56,8 @@ export interface ReplicaStart {
   readonly entryMs: number
   readonly attrMs: number
   readonly bytes: Uint8Array
+  /** Where it is counted what is open. */
+  readonly signs: SharedArrayBuffer
   /** What has come behind this state already. */
   readonly told: ReadonlyArray<ToReplica>
   /** A process before this one served the same mount: what it knew of open files is not known. */

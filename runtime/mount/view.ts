@@ -3,6 +3,7 @@
 import { Deferred, Effect } from "effect"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
 import { load } from "../../actors/workspace/snapshot/load.ts"
+import { lookup } from "../../actors/workspace/tree/read.ts"
 import { initial, lockKey, type Tree } from "../../actors/workspace/tree/tree.ts"
 import type { LockFamily } from "../../messages/lock.ts"
 import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
@@ -10,6 +11,7 @@ import type { Committed, Data } from "../files/data.ts"
 import type { Fold, Published } from "../follow.ts"
 import type { Invalidation, Mounted } from "../ports/mount.ts"
 import { differences, foreign, own } from "./invalidate.ts"
+import { mayBeOpen, newSigns } from "./opens.ts"
 import type { Pending, ToReplica } from "./telling.ts"
 
 /** What a mount does with what it is told; before it is there, this waits. */
@@ -49,6 +51,9 @@ export class View implements Fold {
   protected readonly waiting = new Set<Waiting>()
   entries = 0
   invalidations = 0
+  readonly signs = newSigns()
+  /** Called with what another host took the last name of while it may be open here. */
+  hold: (ino: number) => void = () => undefined
 
   constructor(workspace: string, session: string) {
     this.workspace = workspace
@@ -125,8 +130,11 @@ export class View implements Fold {
   apply(entries: ReadonlyArray<Published>): void {
     const invalidations: Array<Invalidation> = []
     const touched: Array<number> = []
+    const orphaned: Array<number> = []
     for (const { caller, at, events } of entries) {
       for (const event of events as ReadonlyArray<WorkspaceEvent>) {
+        const orphan = caller === this.session ? 0 : this.orphanOf(event)
+        if (orphan > 0 && this.mayBeOpen(orphan)) orphaned.push(orphan)
         invalidations.push(...this.outdated(event, caller === this.session))
         this.fold(event, at)
         touched.push(...inosOf(event))
@@ -141,8 +149,25 @@ export class View implements Fold {
     for (const ino of touched) this.renew(ino)
     for (const [ino, version] of this.settling) if (version <= this.version) this.settle(ino)
     this.invalidate(invalidations)
+    for (const ino of orphaned) this.hold(ino)
     // Who has waited for a lock goes on behind what its last holder did, on the other thread and in the kernel too.
     this.grant()
+  }
+
+  /** What lost its last name and is there still, for whoever has it open; asked before the event is folded. */
+  private orphanOf(event: WorkspaceEvent): number {
+    if ((event._tag !== "Unlinked" && event._tag !== "Renamed") || event.orphan === undefined) return 0
+    return event._tag === "Unlinked" ? event.ino : this.inoNamed(event.toParent, event.toName)
+  }
+
+  protected mayBeOpen(ino: number): boolean {
+    return mayBeOpen(this.signs, ino)
+  }
+
+  protected inoNamed(parent: number, name: string): number {
+    const { inodes } = this.tree
+    const slot = lookup(this.tree, inodes.find(parent), name)
+    return slot < 0 ? 0 : (inodes.ino[slot] as number)
   }
 
   /** What the kernel should no longer believe; asked before the event is folded. */

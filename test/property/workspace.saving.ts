@@ -21,7 +21,7 @@ export const savedMeanwhile = (log: ReadonlyArray<Logged>, begin: number) => {
   let step = steps.next()
   for (const [index, { event, at }] of log.slice(begin).entries()) {
     evolve(tree, event, at)
-    if (index % 3 === 0 && step.done !== true) step = steps.next()
+    if (index % 8 === 7 && step.done !== true) step = steps.next()
   }
   while (step.done !== true) step = steps.next()
   return { then, saved: dump(load(Buffer.concat(step.value), "acme_1")) }

@@ -167,6 +167,29 @@ describe("a view", () => {
     expect(out.told.map(({ kind }) => kind)).toEqual(["entries", "entry", "inode"])
   })
 
+  it("holds what loses its last name elsewhere and is open here, and nothing else", () => {
+    const view = new View("w", "me")
+    const held: Array<number> = []
+    view.hold = (ino) => void held.push(ino)
+    view.load(save(treeOf(created(2, "a"), created(3, "b"), created(4, "c"), created(5, "d"))), 1)
+    view.connect(outlet())
+    const opens = new Opens(1, false, view.signs)
+    for (const ino of [2, 3, 5]) opens.open(ino)
+    opens.close(5)
+    const orphan = { until: 9 }
+    const unlinked = (ino: number, name: string): WorkspaceEvent => ({
+      ...{ _tag: "Unlinked", ino, parent: 1, name, time, orphan, version: 2 }
+    })
+    view.apply([entry(2, "other", unlinked(2, "a"), unlinked(5, "d"))])
+    expect(held).toEqual([2])
+    const over = { parent: 1, name: "c", toParent: 1, toName: "b" }
+    view.apply([entry(3, "other", { _tag: "Renamed", ino: 4, ...over, time, orphan, version: 3 })])
+    expect(held).toEqual([2, 3])
+    opens.open(4)
+    view.apply([entry(4, "me", unlinked(4, "b"))])
+    expect(held).toEqual([2, 3])
+  })
+
   it("shows what is written until it is committed and folded", () => {
     const view = new View("w", "me")
     const dirty = new Map([[2, 500]])
