@@ -20,7 +20,7 @@ export interface DataOptions {
    */
   readonly session: string
   /**
-   * A process of the same mount was here before, in this session or an earlier one: what it had to tell is told, and a
+   * A process of the same mount was here before, in its session or an earlier one: what it had to tell is told, and a
    * stage without any trace of it was lost.
    */
   readonly resumed: boolean

@@ -76,7 +76,7 @@ export interface Recovery {
   readonly stage: Stage
   readonly meters: Meters
   readonly session: string
-  /** The stage is of this same mount, in this session or in an earlier one. */
+  /** The stage is of this same mount, in its session or in an earlier one. */
   readonly resumed: boolean
 }
 

@@ -250,8 +250,8 @@ export class View implements Fold {
   }
 
   /**
-   * Who has asked for a lock and is not in its queue any more has it, also where the event was not heard. A session that
-   * is over has nothing: its successor asks anew.
+   * Who has asked for a lock and is not in its queue any more has it, also where the event was not heard. A session
+   * that is over has nothing: its successor asks anew.
    */
   protected isQueued({ family, ino, ticket }: Waiting): boolean {
     if (!this.tree.sessions.has(this.session)) return true

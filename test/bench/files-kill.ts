@@ -14,11 +14,13 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   if (!(kills >= 1)) throw new Error("--kills takes a number from 1 on")
   const told = await killed({ kills, pauseMs: 1_500, applications: 2 })
   const { errors, fsynced, longestPauseMs, operations, restartMsMax, restartMsP50, wrong } = told
+  const first = (all: ReadonlyArray<string>) => (all.length > 0 ? `, ${all[0]}` : "")
+  const { bytes, files, lines: appended } = fsynced
   const lines = [
-    `${kills} kills in ${operations} calls of applications: ${errors.length} errors${errors.length > 0 ? `, ${errors[0]}` : ""}`,
-    `the longest call took ${longestPauseMs} ms; the next process was there after ${restartMsP50} ms (${restartMsMax} at most)`,
-    `another host, its cache empty, read ${fsynced.bytes} bytes in pages, ${fsynced.lines} appended lines and ` +
-      `${fsynced.files} files: ${wrong.length} wrong${wrong.length > 0 ? `, ${wrong[0]}` : ""}`
+    `${kills} kills in ${operations} calls of applications: ${errors.length} errors${first(errors)}`,
+    `the longest call took ${longestPauseMs} ms; the next process answered in ${restartMsP50} ms, ${restartMsMax} at most`,
+    `another host, with an empty cache, read ${bytes} bytes of pages, ${appended} lines and ${files} files`,
+    `of these ${wrong.length} were wrong${first(wrong)}`
   ]
   process.stdout.write(`${values.json ? JSON.stringify(told) : lines.join("\n")}\n`)
   if (errors.length > 0 || wrong.length > 0) process.exitCode = 1

@@ -1,6 +1,7 @@
 /** Kills the process that serves a real mount while applications use it, and looks for all that they were promised. */
 import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
+import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { cleanUp, kill, up } from "./command.ts"
 import { lineOf, pageBytes, pageOf, type Written } from "./files-writer.ts"
@@ -46,12 +47,15 @@ const application = (directory: string, name: string) => {
   }
 }
 
-/** Waits for another process than this one to serve, and gives how long it took. */
+/** Waits for another process than this one to answer, and gives how long it took. */
 const restarted = async (hosts: Hosts, directory: string, before: number): Promise<number> => {
   const began = performance.now()
   for (;;) {
     try {
-      if (hosts.sidecar(directory) !== before) return performance.now() - began
+      if (hosts.sidecar(directory) !== before) {
+        await readFile(join(directory, ".stats"))
+        return performance.now() - began
+      }
     } catch {
       // Nobody serves it at the moment.
     }

@@ -1,6 +1,6 @@
 /**
- * An application on a mount that remembers what it was promised: `DIRECTORY NAME`. It writes pages of a file, appends to
- * a log, makes small files and reads all of it again; when it is told to stop, it says what has to be there.
+ * An application on a mount that remembers what it was promised: `DIRECTORY NAME`. It writes pages of a file, appends
+ * to a log, makes small files and reads all of it again; when it is told to stop, it says what has to be there.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, renameSync, statSync, writeSync } from "node:fs"
 import { join } from "node:path"
