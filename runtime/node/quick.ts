@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import { startEarly } from "../../adapters/fuse/early.ts"
 import { readText } from "./files.ts"
 import { logOf, pathOf, recordFile } from "./paths.ts"
+import { goAhead } from "./priority.ts"
 
 /** A line that mounts, as far as it is understood here. */
 export interface Line {
@@ -103,6 +104,7 @@ export const mountQuickly = async (args: ReadonlyArray<string>): Promise<number 
   const { directory, foreground, json } = line
   prepareChildren()
   if (foreground) {
+    goAhead(process.pid)
     startEarly(fileURLToPath(new URL("./serving.ts", import.meta.url)))
     return undefined
   }

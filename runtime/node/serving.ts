@@ -4,7 +4,6 @@
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import { readFileSync } from "node:fs"
-import { setPriority } from "node:os"
 import { setFlagsFromString } from "node:v8"
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import { inherited } from "../../adapters/fuse/child.ts"
@@ -13,22 +12,14 @@ import { prepare } from "../../adapters/fuse/serving.ts"
 import { Problem } from "../cli/problem.ts"
 import { readText, writeWhole } from "./files.ts"
 import { logger } from "./logs.ts"
+import { goAhead } from "./priority.ts"
 import { type Renew, type SidecarStart, serve, sessionOver } from "./sidecar.ts"
-
-/** As the kernel counts niceness: next to the highest, as other file systems have it. */
-const priority = -19
 
 // Blocks that were read are most of what a mount leaves behind. Each sixty-four mebibytes of them would else be reason
 // enough to look through all that it holds; so they are reason in proportion to that.
 setFlagsFromString("--external-memory-accounted-in-global-limit")
 
-// Programs wait for what is done here, whatever else keeps the host busy. Threads that are started from now on inherit
-// it. Only root may.
-try {
-  setPriority(priority)
-} catch {
-  // It is served all the same.
-}
+goAhead(process.ppid)
 
 // While this thread connects, the other one loads what it needs.
 if (process.argv[2] === undefined || inherited() !== undefined)
