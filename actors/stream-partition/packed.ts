@@ -67,8 +67,6 @@ export const keyAt = (bytes: Buffer, at: number): string => {
   return bytes.toString(encoding, at + headBytes, at + headBytes + bytes.readUInt16LE(at + 6))
 }
 
-export const hotBytesAt = (bytes: Buffer, at: number): number => bytes.readUInt32LE(at + 16)
-
 /** What is asked of all streams at once. */
 export interface Facts {
   readonly createdAt: number

@@ -1,5 +1,9 @@
-/** The streams of a partition by their keys: those in use as records, and all others packed into a few buffers. */
-import { type Facts, factsAt, hotBytesAt, keyAt, lengthAt, pack, unpackAt } from "./packed.ts"
+/**
+ * The streams of a partition by their keys: those in use as records, others packed into a few buffers, and those that
+ * nobody asked for since the partition was loaded as its snapshot has them.
+ */
+import { type Facts, factsAt, lengthAt, pack, unpackAt } from "./packed.ts"
+import { type Index, indexOf, Shelf, split } from "./shelf.ts"
 import type { Stream } from "./state.ts"
 
 /** Records are written one behind the other into chunks of this size. */
@@ -15,6 +19,7 @@ const usedMax = 512
 const placeOf = (chunk: number, at: number): number => chunk * chunkBytes + at
 
 export class Table {
+  private shelf: Shelf | undefined
   /** A number is the place of a packed one. */
   private readonly places = new Map<string, Stream | number>()
   private chunks: Array<Buffer> = []
@@ -26,20 +31,22 @@ export class Table {
   private usedBefore = new Set<string>()
 
   get size(): number {
-    return this.places.size
+    return this.places.size + (this.shelf?.size ?? 0)
   }
 
   has(key: string): boolean {
-    return this.places.has(key)
+    return this.places.has(key) || this.shelf?.has(key) === true
   }
 
-  keys(): IterableIterator<string> {
-    return this.places.keys()
+  /** In no order. Meanwhile none may be used. */
+  *keys(): Generator<string> {
+    if (this.shelf !== undefined) yield* this.shelf.keys()
+    yield* this.places.keys()
   }
 
   /** To be used, and to be changed in the same turn: it is packed again some time after its last use. */
   get(key: string): Stream | undefined {
-    const place = this.places.get(key)
+    const place = this.places.get(key) ?? this.taken(key)
     if (place === undefined) return undefined
     if (!this.used.has(key)) this.use(key)
     if (typeof place !== "number") return place
@@ -53,6 +60,7 @@ export class Table {
   /** To be looked at, and not to be changed: what is packed stays so. */
   look(key: string): Stream | undefined {
     const place = this.places.get(key)
+    if (place === undefined) return this.shelf?.look(key)
     if (typeof place !== "number") return place
     const { chunk, at } = this.at(place)
     return unpackAt(chunk, at)
@@ -73,6 +81,7 @@ export class Table {
 
   /** What can be told of every stream without unpacking it. */
   *facts(): Generator<readonly [string, Facts]> {
+    if (this.shelf !== undefined) yield* this.shelf.facts()
     for (const [key, place] of this.places) {
       if (typeof place === "number") {
         const { chunk, at } = this.at(place)
@@ -87,43 +96,32 @@ export class Table {
     }
   }
 
-  /** Every stream as a record. */
-  save(): Array<Buffer> {
-    return [...this.places.values()].map((place) => {
+  /** Every stream as a record, and by what they are found. */
+  save(): { readonly records: ReadonlyArray<Buffer>; readonly index: Index } {
+    const own = [...this.places.values()].map((place) => {
       if (typeof place !== "number") return pack(place)
       const { chunk, at } = this.at(place)
       return chunk.subarray(at, at + lengthAt(chunk, at))
     })
+    const records = [...(this.shelf?.records() ?? []), ...own]
+    return { records, index: indexOf(records) }
   }
 
-  /** Takes records as `save` gave them, one behind the other. */
-  load(bytes: Buffer): void {
-    // Those that stay packed are copied by the chunk.
-    let from = 0
-    const copy = (to: number): void => {
-      if (to > from) this.write(bytes.subarray(from, to))
-      from = to
-    }
-    for (let at = 0, length = 0; at < bytes.length; at += length) {
-      length = lengthAt(bytes, at)
-      const isLarge = length > packedBytesMax || hotBytesAt(bytes, at) > packedHotBytesMax
-      if (isLarge || at + length - from > chunkBytes) copy(at)
-      if (isLarge) {
-        const stream = unpackAt(bytes, at)
-        this.places.set(stream.key, stream)
-        from = at + length
-        continue
-      }
-      // What is written in one go has its place where its first record has.
-      if (at === from) this.begin(Math.min(chunkBytes, bytes.length - at))
-      this.places.set(keyAt(bytes, at), placeOf(this.chunks.length - 1, this.filled + at - from))
-    }
-    copy(bytes.length)
+  /** Takes what `save` gave, one record behind the other. The bytes are kept, and not changed. */
+  load(bytes: Buffer, index?: Index): void {
+    this.shelf = new Shelf(bytes, index ?? indexOf(split(bytes)))
   }
 
   /** What of it is in packed form: for those who want to know what memory is spent on. */
   get packedBytes(): number {
     return this.chunks.length * chunkBytes
+  }
+
+  /** From the shelf, for good. */
+  private taken(key: string): Stream | undefined {
+    const stream = this.shelf?.take(key)
+    if (stream !== undefined) this.places.set(key, stream)
+    return stream
   }
 
   private use(key: string): void {
@@ -163,6 +161,7 @@ export class Table {
   private drop(key: string): void {
     const place = this.places.get(key)
     if (typeof place === "number") this.leave(place)
+    if (place === undefined) this.shelf?.drop(key)
   }
 
   private leave(place: number): void {

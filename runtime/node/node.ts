@@ -31,6 +31,7 @@ import { leaveNotice } from "./notice.ts"
 import type { UpOptions } from "./options.ts"
 import { revoking } from "./revoking.ts"
 import { streams } from "./streams.ts"
+import { trimming } from "./trim.ts"
 import { tellWhere } from "./where.ts"
 
 /** A node whose shards are not all there after this long says so, and goes on trying. */
@@ -125,6 +126,7 @@ const routes = Effect.fnUntraced(function* (parts: {
 /** Serves until the scope closes: the last that came up goes down first. */
 export const node = Effect.fnUntraced(function* (options: UpOptions) {
   const opened = yield* openDataDir(options.data, options.program, options.shards)
+  yield* Effect.forkScoped(trimming)
   const doorkeeper = new Doorkeeper()
   const ground = yield* groundOf(options, opened, doorkeeper)
   const { shards } = ground
