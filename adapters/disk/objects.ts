@@ -149,9 +149,16 @@ const readPart = async (fd: number, range: Range | undefined): Promise<Uint8Arra
   return bytes
 }
 
+/** Nothing is missing from a store that is away: its disk is not mounted, say. */
+const isThere = async (root: string): Promise<undefined> => {
+  const found = await orUndefined(stat(root), "ENOENT")
+  if (found?.isDirectory() !== true) throw Object.assign(new Error(`${root} is no directory`), { code: "EIO" })
+  return undefined
+}
+
 const read = async (at: Directory, key: string, range: Range | undefined): Promise<Uint8Array | undefined> => {
   const fd = await orUndefined(openLater(join(at.root, key), "r"), "ENOENT", "ENOTDIR")
-  if (fd === undefined) return undefined
+  if (fd === undefined) return isThere(at.root)
   try {
     return await readPart(fd, range)
   } finally {

@@ -18,7 +18,7 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   const { bytes, files, lines: appended } = fsynced
   const lines = [
     `${kills} kills in ${operations} calls of applications: ${errors.length} errors${first(errors)}`,
-    `the longest call took ${longestPauseMs} ms; the next process answered in ${restartMsP50} ms, ${restartMsMax} at most`,
+    `the longest call took ${longestPauseMs} ms; the next one answered in ${restartMsP50}, at most ${restartMsMax} ms`,
     `another host, with an empty cache, read ${bytes} bytes of pages, ${appended} lines and ${files} files`,
     `of these ${wrong.length} were wrong${first(wrong)}`
   ]
