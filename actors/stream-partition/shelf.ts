@@ -1,4 +1,4 @@
-/** Packed streams as a snapshot brought them: found by an index that came with them, so that nothing is done for each. */
+/** Packed streams as a snapshot brought them: found by an index that came along, so nothing is done for each. */
 import { type Facts, factsAt, keyAt, lengthAt, unpackAt } from "./packed.ts"
 import type { Stream } from "./state.ts"
 

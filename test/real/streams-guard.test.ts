@@ -1,4 +1,4 @@
-/** Commands that only nodes give, from outside: over HTTP with a key, and over the bus with every credential there is. */
+/** Commands that only nodes give, from outside: over HTTP with a key, over the bus with every credential. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type ConnectionOptions, connect, credsAuthenticator } from "@nats-io/transport-node"

@@ -1,4 +1,4 @@
-/** Streams whose segments and large bodies lie in a bucket: they are written, read by range, and found after kill -9. */
+/** Streams whose segments and large bodies lie in a bucket: written, read by range, found after kill -9. */
 import { join } from "node:path"
 import { Effect, Layer, Stream } from "effect"
 import { describe, expect, it } from "vitest"
