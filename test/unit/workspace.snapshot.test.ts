@@ -87,7 +87,13 @@ describe("a snapshot", () => {
   })
 
   it("is of the moment of its first step, and yields on the way", () => {
-    const { tree } = furnished()
+    const desk = furnished()
+    const { tree } = desk
+    // Places that were given back, for what comes next to take.
+    const parent = desk.do({ _tag: "Mkdir", parent: 1, name: "gone", mode: 0o777, ...change }).attributes.ino
+    for (const name of ["x", "y", "z"]) desk.do({ _tag: "Create", parent, name, mode: 0o600, ...change })
+    for (const name of ["x", "y", "z"]) desk.do({ _tag: "Unlink", parent, name, ...change })
+    desk.do({ _tag: "Rmdir", parent: 1, name: "gone", ...change })
     const before = dump(tree)
     const steps = saving(tree, 2)
     steps.next()
