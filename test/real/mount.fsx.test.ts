@@ -1,0 +1,65 @@
+/** One file, changed at random by call and by mapping on one host and compared on another; whoever serves it dies. */
+import { spawn } from "node:child_process"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { cleanUp, kill, type Up, up } from "./command.ts"
+import { Hosts, noMounts } from "./mounts.ts"
+
+const why = noMounts()
+if (why !== undefined) console.log(`random changes of a file on a mount are not tested: ${why}`)
+
+const patientMs = 240_000
+/** A window that lies over the edge of a chunk. */
+const overEdge = String(64 * 1024 * 1024 - 100_000)
+
+const fsx = (...args: ReadonlyArray<string>) => {
+  const child = spawn(new URL("./fsx", import.meta.url).pathname, args, { stdio: ["ignore", "pipe", "pipe"] })
+  let said = ""
+  child.stdout.on("data", (part) => {
+    said += part
+  })
+  child.stderr.on("data", (part) => {
+    said += part
+  })
+  return new Promise<{ readonly code: number | null; readonly said: string }>((resolve) =>
+    child.once("close", (code) => resolve({ code, said }))
+  )
+}
+
+describe.skipIf(why !== undefined)("a file that is changed at random", () => {
+  let hosts: Hosts
+  let node: Up
+  let a: string
+  let b: string
+
+  beforeAll(async () => {
+    hosts = new Hosts()
+    node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
+    await hosts.run("workspace", "create", "demo")
+    a = await hosts.mount("demo", "a")
+    b = await hosts.mount("demo", "b")
+  }, patientMs)
+
+  afterAll(async () => {
+    await hosts.end()
+    await kill(node)
+    cleanUp()
+  }, patientMs)
+
+  it("is what it was made, over the edge of a chunk", { timeout: patientMs }, async () => {
+    const { code, said } = await fsx(join(a, "edge"), "--seed", "1", "--ops", "400", "--base", overEdge)
+    expect(said).toContain('"ops": 400')
+    expect(code).toBe(0)
+  })
+
+  it("is so on another host too, and when its process is killed", { timeout: patientMs }, async () => {
+    const running = fsx(join(a, "file"), "--seed", "2", "--seconds", "12", "--other", join(b, "file"))
+    for (let kills = 0; kills < 2; kills++) {
+      await new Promise((resolve) => setTimeout(resolve, 4_000))
+      process.kill(hosts.sidecar(a), "SIGKILL")
+    }
+    const { code, said } = await running
+    expect(said).toContain('"ops"')
+    expect(code).toBe(0)
+  })
+})
