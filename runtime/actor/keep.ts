@@ -3,9 +3,9 @@ import { Clock, Effect, Random } from "effect"
 import { shardSubject } from "../../messages/subjects.ts"
 import type { Corrupt } from "../ports/journal.ts"
 import { failedText } from "./delivery.ts"
+import { receiveAll } from "./many.ts"
 import { meters } from "./meters.ts"
 import { type Owning, type Ports, type Serving, serve } from "./owner.ts"
-import { receive } from "./receive.ts"
 
 /** How long a shard rests whose log is damaged, before it is looked at again. */
 const damagedMs = 30_000
@@ -68,8 +68,7 @@ const once = Effect.fnUntraced(function* (ports: Ports, keeping: Keeping) {
   }
   for (const verb of ["do", "ask"] as const) {
     yield* ports.bus.subscribe(shardSubject(verb, keeping.shard), (message) => {
-      const delivery = receive(message, at)
-      if (delivery !== undefined) serving.offer(delivery)
+      for (const delivery of receiveAll(message, at)) serving.offer(delivery)
     })
   }
   return yield* serving.lost

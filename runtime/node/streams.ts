@@ -82,7 +82,7 @@ export const streams = Effect.fnUntraced(function* (parts: Parts) {
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const replicas = ground.registry === undefined ? undefined : yield* following(parts)
   const partitions = new Partitions({
-    ...(replicas !== undefined && { replicas }),
+    ...(replicas !== undefined && { replicas, bus: ground.bus }),
     shards: data.shards,
     serving: placement.serving,
     client: asking,

@@ -5,10 +5,14 @@ import { type Answer, isRetryable } from "../../messages/envelope.ts"
 import type { CommandOf, QueryOf, RefusalOf } from "../../messages/protocol.ts"
 import { partitionIds, partitionKind, partitionOf } from "../../messages/stream.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
+import { subjectOf } from "../../messages/subjects.ts"
 import type { Cell } from "../actor/cell.ts"
 import type { Delivery } from "../actor/delivery.ts"
+import { manyName, nodeCaller } from "../actor/many.ts"
 import type { Serving } from "../actor/owner.ts"
 import type { Client, Unanswered } from "../client.ts"
+import type { Bus } from "../ports/bus.ts"
+import { Forwarding, forwardedTextMax } from "./forward.ts"
 import { hand } from "./guard.ts"
 import type { Replicas } from "./replicas.ts"
 
@@ -23,6 +27,8 @@ export interface Surroundings {
   readonly serving: (shard: number) => Serving | undefined
   readonly client: Client
   readonly now: () => number
+  /** Where several nodes serve: what is for others of them goes over it. */
+  readonly bus?: Bus["Service"]
   /** Undefined where one node serves everything. */
   readonly replicas?: Replicas
   /** Runs what has to go over the bus. */
@@ -43,11 +49,17 @@ export class Partitions {
   readonly now: () => number
   private readonly around: Surroundings
   private count = 0
+  private readonly forwarding: Forwarding | undefined
+  private readonly subjects: ReadonlyArray<string>
 
   constructor(around: Surroundings) {
     this.around = around
+    const { bus, now, run } = around
+    this.forwarding = bus === undefined ? undefined : new Forwarding({ bus, now, run })
     this.now = around.now
     this.ids = partitionIds(around.shards)
+    const address = { verb: "do" as const, kind: partitionKind, caller: nodeCaller, name: manyName }
+    this.subjects = this.ids.map((id, shard) => subjectOf({ ...address, shard, id }))
   }
 
   of(key: string): number {
@@ -138,12 +150,22 @@ export class Partitions {
     serving.offer(delivery)
   }
 
+  /** Commands that wait together for one node travel together. */
   private sendAway(sending: Sending, done: (outcome: Outcome) => void): void {
+    const { verb, partition, message, caller, commandId } = sending
+    const body = bodyOf(message)
+    const alone = (): void => this.sendAlone(sending, body, done)
+    if (this.forwarding === undefined || verb === "ask" || body.length > forwardedTextMax) return alone()
+    const { _tag: name } = message
+    this.forwarding.send(this.subjects[partition] as string, { caller, name, commandId, body, done, alone })
+  }
+
+  private sendAlone(sending: Sending, body: string, done: (outcome: Outcome) => void): void {
     const { verb, partition, message, caller, commandId } = sending
     const ask = { verb, kind: partitionKind, id: this.ids[partition] as string, caller, name: message._tag }
     const repeat = verb === "do" ? { commandId } : {}
     this.around.run(
-      this.around.client.ask({ ...ask, ...repeat, body: bodyOf(message) }).pipe(
+      this.around.client.ask({ ...ask, ...repeat, body }).pipe(
         Effect.map((answer) => done(answer as Answered)),
         Effect.catch((unanswered) => Effect.sync(() => done({ unanswered })))
       )

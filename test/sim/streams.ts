@@ -64,7 +64,7 @@ export const node = (ground: BareGround, life: Life, ready: (reached: Reached) =
       run: (partition, work) => runOne(partition, Effect.scoped(work))
     })
     const run = (work: Effect.Effect<void>) => void fork(work)
-    const around = { shards, serving, client: asking, now, replicas, run, idPrefix: `${life.name}-${now()}` }
+    const around = { shards, bus, serving, client: asking, now, replicas, run, idPrefix: `${life.name}-${now()}` }
     const partitions = new Partitions(around)
     yield* Effect.forkScoped(replicas.look)
     const sealer = new Sealer(partitions, objects, sealing)
