@@ -27,7 +27,7 @@ const isSlack = (): boolean => {
 }
 
 export const trimming: Effect.Effect<never> = Effect.gen(function* () {
-  const collect = collector()
+  let collect: Collect | undefined
   let last = 0
   for (let before = performance.eventLoopUtilization(); ; before = performance.eventLoopUtilization()) {
     yield* Effect.sleep(lookMs)
@@ -35,6 +35,8 @@ export const trimming: Effect.Effect<never> = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     if (utilization > busyShare || now - last < againMs || !isSlack()) continue
     last = now
-    yield* Effect.promise(() => collect({ type: "major", execution: "async" }))
+    collect ??= collector()
+    const begun = collect({ type: "major", execution: "async" })
+    yield* Effect.promise(() => begun)
   }
 })
