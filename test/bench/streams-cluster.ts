@@ -9,7 +9,7 @@ import { parseCreds } from "../../adapters/nats/credentials.ts"
 import { directory } from "../real/child.ts"
 import { launcher, type NodeProcess, nodeProcess } from "../real/node.ts"
 import { find, natsCluster } from "../real/servers.ts"
-import { appends, type Target, warmCount } from "./streams.ts"
+import { appends, cpuOf, type Target, warmCount } from "./streams.ts"
 
 /** A node gives shards away to a new one within some heartbeats. */
 const sharedSeconds = 60
@@ -26,12 +26,14 @@ const raw = async (nats: Connection, lanes: number, ms: number) => {
   await ask("STREAM.CREATE.RAW", { name: "RAW", subjects: ["raw.>"], num_replicas: 3, storage: "file" })
   const payload = Buffer.alloc(256, "x")
   const times: Array<number> = []
+  let count = 0
   const lane = async (until: number): Promise<void> => {
     while (performance.now() < until && times.length < most) {
       const from = performance.now()
       const reply = await nats.request("raw.one", payload, { timeout: 10_000 })
       if (reply.string().includes('"error"')) throw new Error(reply.string())
       times.push(performance.now() - from)
+      count += 1
     }
   }
   const all = (until: number) => Promise.all(Array.from({ length: lanes }, () => lane(until)))
@@ -50,7 +52,7 @@ const raw = async (nats: Connection, lanes: number, ms: number) => {
   const clientUs = round((user + system) / times.length)
   const row = { perSecond: round(times.length / seconds), p50: at(0.5), p99: at(0.99), clientUs }
   print({ bench: "publish 256 B", lanes, server: "raw JetStream R3, sync_interval always", ...row })
-  return row
+  return { ...row, all: count }
 }
 
 const measured = (ms: number) =>
@@ -59,7 +61,7 @@ const measured = (ms: number) =>
     const installation = join(base, "installation")
     const printed = execFileSync(launcher, ["nats-config", "--data", installation], { encoding: "utf8" })
     const config = printed.slice(printed.indexOf("\noperator:"))
-    const { urls } = yield* natsCluster({ config, sync: "always" })
+    const { urls, servers } = yield* natsCluster({ config, sync: "always" })
     const file = join(installation, "node.creds")
     const where = ["--nats-url", urls.join(","), "--nats-creds", file, "--objects", `file://${base}/objects`]
     const flags = [...where, "--durability", "sync"]
@@ -73,16 +75,24 @@ const measured = (ms: number) =>
     if (credentials === undefined) throw new Error("the installation's credentials cannot be read")
     const nats = yield* connection({ servers: [...urls], name: "bench", credentials })
     const one: Target = { name: "artifacts, R3", url: node.url, pid: node.pid() ?? 0, stop: async () => {} }
+    const serversCpu = (): number => servers.reduce((sum, { pid }) => sum + cpuOf(pid() ?? 0), 0)
     const compare = (target: Target, lanes: number) =>
       Effect.promise(async () => {
+        const before = serversCpu()
         const theirs = await raw(nats, lanes, ms)
+        const between = serversCpu()
         const ours = await appends(target, lanes, 1, ms)
+        const serversUs = round((serversCpu() - between) / ours.all)
+        const theirServersUs = round((between - before) / theirs.all)
         print({
           ratios: `${target.name} / raw JetStream R3, ${lanes} in flight`,
           "appends per second": round(ours.perSecond / theirs.perSecond),
           p50: round(ours.p50 / theirs.p50),
           p99: round(ours.p99 / theirs.p99),
-          "p50, ms more": round(ours.p50 - theirs.p50)
+          "p50, ms more": round(ours.p50 - theirs.p50),
+          // On processors that all share, this decides: of the client, the node and the servers together.
+          "processor time": round((ours.clientUs + ours.cpuUs + serversUs) / (theirs.clientUs + theirServersUs)),
+          "servers, us": [serversUs, theirServersUs]
         })
       })
     yield* compare(one, 64)

@@ -51,7 +51,7 @@ const firstLine = (child: ChildProcess, start: string): Promise<string> =>
   })
 
 /** The processor time that a process has used, in microseconds; where it can be told. */
-const cpuOf = (pid: number): number => {
+export const cpuOf = (pid: number): number => {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
     return (Number(fields[11]) + Number(fields[12])) * 10_000
@@ -117,25 +117,27 @@ export const appends = async (target: Target, lanes: number, streamCount: number
   const open = Array.from({ length: lanes }, (_, index) => new Lane(nodes[index % nodes.length]?.url ?? url))
   const times: Array<number> = []
   let wrong = 0
+  let all = 0
   const run = async (lane: Lane, path: string, until: number): Promise<void> => {
     const request = lane.post(path, "text/plain", body)
     while (performance.now() < until && times.length < most) {
       const from = performance.now()
       const { status } = await lane.send(request)
       times.push(performance.now() - from)
+      all += 1
       if (status !== 204 && status !== 200) wrong += 1
     }
   }
-  const all = (until: number) =>
+  const runAll = (until: number) =>
     Promise.all(open.map((lane, index) => run(lane, paths[index % streamCount] as string, until)))
   let most = warmCount(lanes)
-  await all(performance.now() + warmMsMax)
+  await runAll(performance.now() + warmMsMax)
   times.length = 0
   most = Number.POSITIVE_INFINITY
   const cpu = cpuAll()
   const own = process.cpuUsage()
   const from = performance.now()
-  await all(from + ms)
+  await runAll(from + ms)
   const cpuUs = round((cpuAll() - cpu) / times.length)
   const { user, system } = process.cpuUsage(own)
   const seconds = (performance.now() - from) / 1000
@@ -150,7 +152,7 @@ export const appends = async (target: Target, lanes: number, streamCount: number
     wrong
   }
   print({ bench: "append 256 B", lanes, streams: streamCount, server: name, ...row })
-  return row
+  return { ...row, all }
 }
 
 /** One append every 20 ms, and when each of the subscribers has it. */
