@@ -58,6 +58,7 @@ export const begin = ({ process: child }: Early, begin: Begin): void => {
 export const begun = (): Promise<ReadonlyArray<string>> =>
   new Promise((resolve) => {
     const end = () => process.exit(0)
+    if (!process.connected) end()
     process.once("disconnect", end)
     const hear = (message: unknown): void => {
       const { begin } = message as { readonly begin?: Begin }
