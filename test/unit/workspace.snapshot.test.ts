@@ -97,6 +97,9 @@ describe("a snapshot", () => {
     const before = dump(tree)
     const steps = saving(tree, 2)
     steps.next()
+    const later = { time: [7, 7] as const, version: 98 }
+    evolve(tree, { _tag: "Renamed", ino: 5, parent: 1, name: "dev", toParent: 1, toName: "disk", ...later }, 0)
+    evolve(tree, { _tag: "Linked", ino: 4, parent: 3, name: "link", time: later.time }, 0)
     for (let n = 0; n < 50; n++) {
       const event = { ino: 1000 + n, parent: 1, name: `n${n}`, type: "file" as const, mode: 0, uid: 0, gid: 0 }
       evolve(tree, { _tag: "Created", ...event, time: [0, 0] }, 0)

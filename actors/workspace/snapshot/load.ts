@@ -3,6 +3,7 @@ import { type Locks, next } from "../tree/locks.ts"
 import { bare, directoryOf, newDirectory, type Tree } from "../tree/tree.ts"
 import { type Batch, decode } from "./arrow.ts"
 import type { Rest } from "./capture.ts"
+import { chunkRows } from "./chunks.ts"
 import type { TableName } from "./rows.ts"
 import { alignment, type Head, type IllFormed } from "./save.ts"
 
@@ -53,7 +54,7 @@ export function* loading(bytes: Uint8Array, id: string): Generator<void, Tree> {
       yield
     }
   }
-  inOrder(tree)
+  yield* ordering(tree)
   tree.garbage.skipTo(rest.nextGarbage)
   return tree
 }
@@ -165,10 +166,11 @@ const loadNames: Loader = (tree, batch, texts) => {
 }
 
 /** Every directory's names in the order of their cursors, and the bytes that files use counted. */
-const inOrder = (tree: Tree): void => {
+function* ordering(tree: Tree): Generator<void> {
   const { inodes, names } = tree
   const { cursor } = names
   for (let slot = 0; slot < inodes.top; slot++) {
+    if (slot % chunkRows === chunkRows - 1) yield
     tree.bytes += inodes.used[slot] as number
     const order = directoryOf(tree, slot)?.order ?? []
     for (let at = 1; at < order.length; at++) {
