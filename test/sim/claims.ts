@@ -94,7 +94,7 @@ const releasing = (visitor: Visitor, { id, wakeId, generation, token }: Claim) =
 const labour = Effect.fnUntraced(function* (run: Run, visitor: Visitor, claim: Claim) {
   const { generation } = claim
   for (let n = 0, late = 0; late < 4 && n < 40; n++) {
-    const stream = outputs[(yield* Random.nextIntBetween(0, outputs.length - 1))] as string
+    const stream = outputs[yield* Random.nextIntBetween(0, outputs.length - 1)] as string
     const outcome = yield* appending(visitor, claim, stream, `${generation}:${n};`)
     if (outcome !== undefined && "refused" in outcome) {
       late += 1
@@ -125,8 +125,7 @@ const worker = Effect.fnUntraced(function* (run: Run, index: number) {
 })
 
 const insisting = Effect.fnUntraced(function* (visitor: Visitor) {
-  for (const stream of [work, ...outputs])
-    yield* visitor.insist(stream, { _tag: "CreateStream", stream, contentType })
+  for (const stream of [work, ...outputs]) yield* visitor.insist(stream, { _tag: "CreateStream", stream, contentType })
   const body = { text: "work" }
   yield* visitor.insist(work, { _tag: "Append", stream: work, contentType, body }) as Effect.Effect<Appended>
   const config = { type: "pull-wake" as const, streams: [work], leaseMs }
