@@ -110,7 +110,11 @@ export class Local implements Client {
     ).pipe(Effect.asVoid)
 
   readonly #publish: Bus["Service"]["publish"] = (subject, body, headers) => {
-    if (this.isOpen) this.#send(packetOf(subject, "", body, headers))
+    if (!this.isOpen) return
+    // Most of what is committed is heard by nobody. A character takes three bytes at most, so it is not too large.
+    const isPlain = typeof body === "string" && headers === undefined && body.length * 3 <= this.#payloadBytesMax
+    if (isPlain && isSubject(subject) && this.#router.isForNobody(subject, body.length)) return
+    this.#send(packetOf(subject, "", body, headers))
   }
 
   readonly #request: Bus["Service"]["request"] = (subject, { body, headers, timeoutMs }) =>

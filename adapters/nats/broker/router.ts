@@ -62,6 +62,15 @@ export class Router {
     this.#interest.remove(subscription.subject, subscription.queue, subscription)
   }
 
+  /** True when nobody listens: then it has been counted, and need not be made into a packet. */
+  isForNobody(subject: string, bytes: number): boolean {
+    const { each, groups } = this.#interest.match(subject)
+    if (each.length > 0 || groups.length > 0) return false
+    this.traffic.messagesIn++
+    this.traffic.bytesIn += bytes
+    return true
+  }
+
   /** Hands it to everybody who listens; says how many took it. The subject has been checked before. */
   route(from: Client, packet: Packet): number {
     const { traffic } = this
