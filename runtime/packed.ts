@@ -4,6 +4,8 @@ import { crc32, constants as zlib, zstdCompressSync, zstdDecompressSync } from "
 /** A block is compressed without a pause: at some 700 MB/s the loop stands still for 1.5 ms, not for a whole state. */
 const blockBytesMax = 1024 * 1024
 const blockHeadBytes = 12
+/** The decompressor takes no smaller ones. */
+const chunkBytesMin = 64
 
 /** A block that does not get smaller is kept as it is: then its two lengths are equal. */
 const packBlock = (raw: Uint8Array): ReadonlyArray<Uint8Array> => {
@@ -78,7 +80,8 @@ export interface Damage {
 const unpackBlock = (packed: Uint8Array, size: number): Uint8Array | undefined => {
   if (packed.length === size) return packed
   try {
-    return zstdDecompressSync(packed, { maxOutputLength: Math.max(size, 1) })
+    // In one piece: many small ones would have to be put together.
+    return zstdDecompressSync(packed, { maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size, chunkBytesMin) })
   } catch {
     // The decompressor's only complaint is damage, and the caller names what is damaged.
     return undefined
