@@ -125,3 +125,20 @@ export class Lane {
     this.#socket.destroy()
   }
 }
+
+/** Hears the bytes of an answer that goes on; ends when its head is there, with what closes it. */
+export const heard = (url: string, path: string, hear: (part: Buffer) => void): Promise<() => void> =>
+  new Promise((resolve, reject) => {
+    const { hostname, port, host } = new URL(url)
+    const onread = {
+      buffer: Buffer.alloc(readBytes / 16),
+      callback: (size: number, bytes: Uint8Array): boolean => {
+        resolve(() => socket.destroy())
+        hear((bytes as Buffer).subarray(0, size))
+        return true
+      }
+    }
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
+    socket.on("error", reject)
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`)
+  })

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { request as httpRequest } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { performance } from "node:perf_hooks"
@@ -11,7 +10,7 @@ import { Pool } from "undici"
 import { launcher } from "../real/node.ts"
 import { batches } from "./batches.ts"
 import { catchUps } from "./history.ts"
-import { Lane } from "./lane.ts"
+import { heard, Lane } from "./lane.ts"
 import { ursula } from "./ursula.ts"
 
 export interface Target {
@@ -163,29 +162,23 @@ const eventStreams = async ({ name, url, under }: Target, subscribers: number, h
     await Promise.all(Array.from({ length: Math.min(100, left) }, () => append(pool, path, body)))
   const times: Array<number> = []
   let sentAt = 0
-  let heard = 0
+  let got = 0
   const closers: Array<() => void> = []
-  const listen = () =>
-    new Promise<void>((resolve) => {
-      const request = httpRequest(`${url}${path}?offset=now&live=sse`, { agent: false }, (response) => {
-        resolve()
-        response.on("data", (part: Buffer) => {
-          if (!part.includes("event: data")) return
-          times.push(performance.now() - sentAt)
-          heard += 1
-        })
-      })
-      closers.push(() => request.destroy())
-      request.on("error", () => {})
-      request.end()
+  const listen = async (): Promise<void> => {
+    const close = await heard(url, `${path}?offset=now&live=sse`, (part) => {
+      if (!part.includes("event: data")) return
+      times.push(performance.now() - sentAt)
+      got += 1
     })
+    closers.push(close)
+  }
   for (let index = 0; index < subscribers; index++) await listen()
   await new Promise((resolve) => setTimeout(resolve, 300))
   for (let index = 0; index < count; index++) {
-    heard = 0
+    got = 0
     sentAt = performance.now()
     await append(pool, path, body)
-    for (let waited = 0; heard < subscribers && waited < 2000; waited += 5)
+    for (let waited = 0; got < subscribers && waited < 2000; waited += 5)
       await new Promise((resolve) => setTimeout(resolve, 5))
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
