@@ -1,4 +1,4 @@
-/** Commands that a node sends another one together, in one message: each is decided and answered as if it came alone. */
+/** Commands that a node sends to another one in one message: each is decided and answered as if it came alone. */
 import type { Message } from "../ports/bus.ts"
 import type { Delivery } from "./delivery.ts"
 import { type Receiving, receive } from "./receive.ts"
