@@ -8,7 +8,14 @@ import { readPlan } from "../../actors/workspace/tree/read.ts"
 import type { Attributes, Time, Who } from "../../messages/inode.ts"
 import type { Verb } from "../../messages/subjects.ts"
 import type { Client } from "../client.ts"
-import { type CommandFailed, CommandRefused, type Commands, CommandUnanswered, type Stands } from "../files/commands.ts"
+import {
+  type CommandFailed,
+  CommandRefused,
+  type Commands,
+  CommandUnanswered,
+  type Plan,
+  type Stands
+} from "../files/commands.ts"
 import type { Followed } from "../follow.ts"
 import type { Asked, Errno } from "../ports/mount.ts"
 import type { View } from "./view.ts"
@@ -150,12 +157,13 @@ export const commandsOf = (asking: Asking): Commands => {
       Effect.map(send(asking, "do", "Write", command, `d${id}`), (reply) => told(reply as Stands)) as never,
     append: (id, command) =>
       Effect.map(send(asking, "do", "Append", command, `d${id}`), (reply) => told(reply as Stands)) as never,
-    readPlan: (ino, offset, length) =>
-      asking.followed.version() >= answered
-        ? plan(ino, offset, length)
-        : Effect.andThen(
-            shown(asking, answered),
-            Effect.suspend(() => plan(ino, offset, length))
-          )
+    readPlan: (ino, offset, length) => {
+      const isUpToDate = () => asking.followed.version() >= answered
+      if (isUpToDate()) return plan(ino, offset, length)
+      // A replica that stays behind is passed by: what was answered has to be seen.
+      const asked = () => send(asking, "ask", "ReadPlan", { ino, offset, length }) as Effect.Effect<Plan, CommandFailed>
+      const planned = Effect.suspend(() => (isUpToDate() ? plan(ino, offset, length) : asked()))
+      return Effect.andThen(shown(asking, answered), planned)
+    }
   }
 }

@@ -1,8 +1,9 @@
 /** Locks on behalf of processes: asked of the actor, waited for in its queue, and given up when the process does. */
 import { Effect } from "effect"
 import type { Lock, LockFamily } from "../../messages/lock.ts"
-import type { AsyncFiles, LockRange, Request } from "../ports/mount.ts"
+import type { AsyncFiles, Errno, LockRange, Request } from "../ports/mount.ts"
 import { type Asking, change, query } from "./asking.ts"
+import type { Files } from "./files.ts"
 
 const familyOf = ({ flock }: LockRange): LockFamily => (flock ? "flock" : "posix")
 
@@ -24,11 +25,19 @@ const getlk = Effect.fnUntraced(function* (asking: Asking, request: Request<"get
   return found
 })
 
-const unlock = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
+/** What is written and not committed yet would cover what others write while they have the lock. */
+const settled = ({ data }: Files, { node }: Request<"setlk">): Effect.Effect<void, Errno> =>
+  data.isDirty(node) ? Effect.mapError(data.ordered(node, Effect.void), ({ errno }) => errno as Errno) : Effect.void
+
+const release = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
   const { node: ino, owner, start, end } = request
   yield* change(asking, request, "Unlock", { ino, family: familyOf(request), owner, start, end })
   return undefined
 })
+
+/** Whoever has the lock next sees all that was written under it; what cannot be kept so far keeps the lock as well. */
+const unlock = (files: Files, request: Request<"setlk">) =>
+  Effect.andThen(settled(files, request), release(files, request))
 
 interface Locked {
   readonly granted: boolean
@@ -71,17 +80,20 @@ const acquire = Effect.fnUntraced(function* (asking: Asking, request: Request<"s
     })
     yield* restore(waited).pipe(Effect.onInterrupt(() => cancel(asking, request, ticket)))
   }
-  yield* restore(noticed(asking)).pipe(Effect.onInterrupt(() => Effect.ignore(unlock(asking, request))))
+  yield* restore(noticed(asking)).pipe(Effect.onInterrupt(() => Effect.ignore(release(asking, request))))
   return undefined
 })
 
-const setlk = (asking: Asking, request: Request<"setlk">) =>
+const setlk = (files: Files, request: Request<"setlk">) =>
   request.type === "unlock"
-    ? Effect.uninterruptible(unlock(asking, request))
-    : Effect.uninterruptibleMask((restore) => acquire(asking, request, restore))
+    ? Effect.uninterruptible(unlock(files, request))
+    : Effect.andThen(
+        settled(files, request),
+        Effect.uninterruptibleMask((restore) => acquire(files, request, restore))
+      )
 
-export const locks = (asking: Asking) =>
+export const locks = (files: Files) =>
   ({
-    getlk: (request) => getlk(asking, request),
-    setlk: (request) => setlk(asking, request)
+    getlk: (request) => getlk(files, request),
+    setlk: (request) => setlk(files, request)
   }) satisfies AsyncFiles

@@ -126,10 +126,11 @@ export class Kernel {
     }
     // What is done may not be answered any more, when the process dies in between.
     const late = this.prng.chance(0.2) ? Effect.sleep(this.prng.below(100)) : Effect.void
-    const work = Effect.exit(second(request, later)).pipe(
-      Effect.tap(late),
-      Effect.flatMap((exit) => Effect.sync(() => settle(exit))),
-      Effect.onInterrupt(() => Effect.sync(() => settle(Exit.interrupt())))
+    const work = Effect.uninterruptibleMask((restore) =>
+      Effect.exit(restore(second(request, later))).pipe(
+        Effect.tap(late),
+        Effect.flatMap((exit) => Effect.sync(() => settle(exit)))
+      )
     )
     waiting.fiber = serving.fork(work)
     if (waiting.isInterrupted) waiting.fiber.interruptUnsafe()

@@ -68,8 +68,13 @@ export class Counter implements App {
     const to = this.around.now()
     this.held.push({ by: this.name, from, to, raised: isFailed(raised) ? undefined : raised })
     if (isFailed(raised)) this.around.reach(`raise ${raised.failed}`)
-    const unlocked = yield* tried(this.lock("unlock"))
-    if (isFailed(unlocked)) this.around.reach(`unlock ${unlocked.failed}`)
+    // What could not be kept so far keeps the lock as well.
+    for (;;) {
+      const unlocked = yield* tried(this.lock("unlock"))
+      if (!isFailed(unlocked)) return
+      this.around.reach(`unlock ${unlocked.failed}`)
+      yield* Effect.sleep(200)
+    }
   })
 
   readonly work: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
