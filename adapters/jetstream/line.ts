@@ -10,8 +10,8 @@ import { messageAt, streamOf } from "./stream.ts"
 
 /**
  * Without any acknowledgement for so long, the log is asked what became of the appends: for many times as long as they
- * took lately, within these bounds. Each time that it knows nothing of them doubles this, for servers that are only slow
- * are not helped by being sent everything again.
+ * took lately, within these bounds. Each time that it knows nothing of them doubles this, for servers that are only
+ * slow are not helped by being sent everything again.
  */
 const silenceLatencies = 50
 const silenceMsMin = 200
