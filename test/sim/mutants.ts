@@ -98,7 +98,7 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "no dedupe",
     file: "runtime/actor/window.ts",
-    from: "return this.answers.get(keyOf(commandId, caller))",
+    from: "return this.answers.get(this.last.of(commandId, caller))",
     to: "return undefined"
   },
   {
@@ -116,7 +116,7 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "answer before commit",
     file: "runtime/actor/shard.ts",
-    from: "batch.release(delivery, okText(reply))",
+    from: "batch.release(delivery, okText(reply), { ok: made.given })",
     to: "delivery.answer(okText(reply))"
   },
   {
@@ -200,8 +200,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "timers are not in the checkpoint",
     file: "runtime/actor/checkpoint.ts",
-    from: "{ dues: owned.dues.entries() }",
-    to: "{ dues: [] }"
+    from: "({ dues: dues.entries(), known: actors.known.save() })",
+    to: "({ dues: [], known: actors.known.save(), ...(dues === undefined ? {} : {}) })"
   },
   {
     name: "the log is cut too far",
@@ -218,7 +218,7 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a snapshot of what is not committed",
     file: "runtime/actor/checkpoint.ts",
-    from: "yield* committed(cell.batch)",
+    from: "yield* committed(batch)",
     to: "yield* Effect.void"
   },
   {
@@ -236,8 +236,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a follower is told what is not committed",
     file: "runtime/actor/shard.ts",
-    from: "return this.release(cell, delivery, tellFollower(cell, delivery))",
-    to: "return delivery.answer(tellFollower(cell, delivery))"
+    from: "this.prepare(cell, delivery) : this.release(cell, delivery, told)",
+    to: "this.prepare(cell, delivery) : delivery.answer(told)"
   },
   {
     name: "replies in the order of acknowledgement",
