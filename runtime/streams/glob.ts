@@ -13,13 +13,17 @@ export const globOf = (pattern: string): ((path: string) => boolean) => {
   return (path) => expression.test(path)
 }
 
-/** An organisation's patterns are of its own paths, as it writes them. */
+/**
+ * An organisation's patterns are of its own paths, as it writes them. No pattern means the stream that its own
+ * subscription is woken through: every wake would be the reason for another one.
+ */
 export const matcherOf = ({
   pattern,
-  org
-}: Pick<SubscriptionConfig, "pattern" | "org">): ((path: string) => boolean) => {
+  org,
+  wakeStream
+}: Pick<SubscriptionConfig, "pattern" | "org" | "wakeStream">): ((path: string) => boolean) => {
   if (pattern === undefined) return () => false
   const glob = globOf(pattern)
   const owner = org ?? operatorOrg
-  return (path) => orgOf(path) === owner && glob(pathOfKey(ownKey(path)))
+  return (path) => path !== wakeStream && orgOf(path) === owner && glob(pathOfKey(ownKey(path)))
 }

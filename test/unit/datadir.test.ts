@@ -36,7 +36,7 @@ describe("a data directory", () => {
     const claims = readUserJwt(creds?.jwt ?? "")
     expect(claims).toMatchObject({ name: "admin", iss: secrets.account.publicKey })
     expect(claims?.nats.pub?.allow).toEqual(["art.v1.do.*.*.*.admin.>", "art.v1.ask.*.*.*.admin.>"])
-    expect(claims?.nats.sub?.allow).toEqual([`_INBOX.${claims?.sub}.>`, "art.v1.on.>"])
+    expect(claims?.nats.sub?.allow).toEqual([`_INBOX.${claims?.sub}.>`, "art.v1.on.>", "art.v1.tail.>"])
     expect(statSync(join(path, "admin.creds")).mode & 0o777).toBe(0o600)
   })
 

@@ -54,6 +54,7 @@ describe("keys of organisations", () => {
     const matched = (org?: string) => paths.filter(matcherOf({ pattern: "**", ...(org !== undefined && { org }) }))
     expect(matched()).toEqual(["runs/1", "x"])
     expect(matched("acme")).toEqual(["@acme/runs/1", "@acme/_default/x"])
+    expect(paths.filter(matcherOf({ pattern: "**", wakeStream: "x" }))).toEqual(["runs/1"])
     expect(paths.filter(matcherOf({ pattern: "@acme/**" }))).toEqual([])
     expect(paths.filter(matcherOf({ pattern: "*", org: "acme" }))).toEqual(["@acme/_default/x"])
   })
