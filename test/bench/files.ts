@@ -20,7 +20,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { cleanUp, kill, up } from "../real/command.ts"
 import { Hosts, noMounts } from "../real/mounts.ts"
-import { juicefsOf } from "./juicefs.ts"
+import { juicefsOf } from "./parts/juicefs.ts"
 
 /** Sizes: `--files N` for the small ones, `--mib N` for the large one. */
 interface Sizes {

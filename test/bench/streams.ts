@@ -8,10 +8,10 @@ import { performance } from "node:perf_hooks"
 import { createInterface } from "node:readline"
 import { Pool } from "undici"
 import { launcher } from "../real/node.ts"
-import { batches } from "./batches.ts"
-import { catchUps } from "./history.ts"
-import { heard, Lane } from "./lane.ts"
-import { ursula } from "./ursula.ts"
+import { batches } from "./parts/batches.ts"
+import { catchUps } from "./parts/history.ts"
+import { heard, Lane } from "./parts/lane.ts"
+import { ursula } from "./parts/ursula.ts"
 
 export interface Target {
   readonly name: string

@@ -1,7 +1,7 @@
 /** JSON messages in figures that are sent many to a request: what a producer does that gathers before it sends. */
 import { performance } from "node:perf_hooks"
+import type { Target } from "../streams.ts"
 import { Lane } from "./lane.ts"
-import type { Target } from "./streams.ts"
 
 const messagesEach = 100
 const body = `[${Array(messagesEach)

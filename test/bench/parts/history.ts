@@ -1,7 +1,7 @@
 /** Catch-up reads in figures: the whole of a stream, by many readers at once, whatever its history is made of. */
 import { performance } from "node:perf_hooks"
+import type { Target } from "../streams.ts"
 import { Lane } from "./lane.ts"
-import type { Target } from "./streams.ts"
 
 /** A history of 10 MB, and how it comes to be. */
 interface History {
