@@ -121,7 +121,7 @@ const sqlite = Effect.gen(function* () {
 const streamName = "PLAIN"
 
 /** One fenced message for each command, with predicted sequences, through the official client. */
-const plainStream = async (connection: NatsConnection, replicas: number) => {
+export const plainStream = async (connection: NatsConnection, replicas: number) => {
   const manager = await jetstreamManager(connection, { checkAPI: false, timeout: 20_000 })
   await manager.streams.add({ name: streamName, num_replicas: replicas, subjects: ["plain"] })
   const client = jetstream(connection)

@@ -28,6 +28,7 @@ import { Snapshots } from "../../runtime/ports/snapshots.ts"
 import { layer as snapshots } from "../../runtime/snapshots.ts"
 import { directory } from "../real/child.ts"
 import { find, natsCluster } from "../real/servers.ts"
+import { plainStream } from "./journal.ts"
 
 const counter = protocol({
   kind: "counter",
@@ -287,8 +288,10 @@ const replicated = Effect.gen(function* () {
   const single = yield* commands(1, unpacked, 64)
   const raw = (isFenced: boolean) =>
     Effect.promise(() => best(3, () => rawPublishes(nats, { inFlight: 64, count: 10_000, isFenced })))
+  const official = Effect.promise(() => plainStream(nats, 3))
   const baselines = [
     { baseline: "the same runtime with one message per command", theirs: single },
+    { baseline: "the official client, one fenced message per command", theirs: yield* official },
     { baseline: "bare publishes, one fenced message per command", theirs: yield* raw(true) },
     { baseline: "bare publishes, one message per command, without a fence", theirs: yield* raw(false) }
   ]

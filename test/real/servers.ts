@@ -137,14 +137,15 @@ export interface NatsCluster {
 const elected = (servers: ReadonlyArray<NatsServer>): Effect.Effect<void, ServerFailed> =>
   Effect.tryPromise({
     try: async () => {
+      let seen: ReadonlyArray<Meta | undefined> = []
       for (let attempt = 0; attempt < 400; attempt++) {
-        const seen = await Promise.all(servers.map(metaSeenBy))
+        seen = await Promise.all(servers.map(metaSeenBy))
         const leader = seen[0]?.leader
         const isAgreed = leader !== undefined && seen.every((meta) => meta?.leader === leader)
         if (isAgreed && seen.some((meta) => meta?.followers === servers.length - 1)) return
         await new Promise((resolve) => setTimeout(resolve, 100))
       }
-      throw new Error("no leader that sees all the others after 40 s")
+      throw new Error(`no leader that sees all the others after 40 s, but ${JSON.stringify(seen)}`)
     },
     catch: (cause) => new ServerFailed({ server: "nats cluster", why: String(cause) })
   })
@@ -169,7 +170,7 @@ const metaSeenBy = async (server: NatsServer): Promise<Meta | undefined> => {
 }
 
 /** Three nats-servers that replicate JetStream among them, with a leader elected. */
-export const natsCluster = (options: NatsOptions = {}): Effect.Effect<NatsCluster, ServerFailed, Scope.Scope> =>
+const formed = (options: NatsOptions): Effect.Effect<NatsCluster, ServerFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const ports = yield* freePorts(9)
     const routes = ports.slice(6)
@@ -182,6 +183,10 @@ export const natsCluster = (options: NatsOptions = {}): Effect.Effect<NatsCluste
     if (options.jetstream !== false) yield* elected(servers)
     return { servers, urls: servers.map((server) => server.url) }
   })
+
+/** Old servers that all begin at the same moment sometimes never find each other: then three others are begun. */
+export const natsCluster = (options: NatsOptions = {}): Effect.Effect<NatsCluster, ServerFailed, Scope.Scope> =>
+  Effect.retry(formed(options), { times: 2 })
 
 export interface S3Server extends Child {
   readonly endpoint: string
