@@ -20,10 +20,6 @@ import { dataBytesMax, lockRead, lockUnlock, lockWrite, opcodes, openBits, outHe
 const body = outHeaderBytes / 4
 const attrWords = 22
 const entryWords = 10 + attrWords
-/** FUSE_STATX's answer: its own head, then struct statx. */
-const statxWords = 8 + 64
-/** STATX_BASIC_STATS: everything but the time of birth. */
-const statxBasic = 0x7ff
 /** What Linux counts `blocks` in. */
 const sectorBytes = 512
 /** What programs are advised to read and write at once. */
@@ -80,8 +76,7 @@ export class Reply {
         return undefined
       case "getattr":
       case "setattr":
-        if (opcode === opcodes.statx) this.statx(answer as Attributes)
-        else this.attributes(answer as Attributes)
+        this.attributes(answer as Attributes)
         return undefined
       case "read":
         return this.read(answer as Answers["read"], request.size)
@@ -187,34 +182,6 @@ export class Reply {
     words[body + 3] = 0
     this.stat(body + 4, stat)
     this.length = outHeaderBytes + (4 + attrWords) * 4
-  }
-
-  private statx({ attrMs, stat }: Attributes): void {
-    const { words } = this
-    words.fill(0, body, body + statxWords)
-    this.wide(body, Math.floor(attrMs / 1000))
-    words[body + 2] = (attrMs % 1000) * 1e6
-    const at = body + 8
-    words[at] = statxBasic
-    words[at + 1] = preferredBytes
-    words[at + 4] = stat.nlink
-    words[at + 5] = stat.uid
-    words[at + 6] = stat.gid
-    words[at + 7] = stat.mode & 0xffff
-    this.wide(at + 8, stat.ino)
-    this.wide(at + 10, stat.size)
-    this.wide(at + 12, Math.ceil(stat.used / sectorBytes))
-    this.time(at + 16, stat.atimeS, stat.atimeNs)
-    this.time(at + 24, stat.ctimeS, stat.ctimeNs)
-    this.time(at + 28, stat.mtimeS, stat.mtimeNs)
-    words[at + 32] = (stat.rdev >>> 8) & 0xfff
-    words[at + 33] = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00)
-    this.length = outHeaderBytes + statxWords * 4
-  }
-
-  private time(at: number, s: number, ns: number): void {
-    this.wide(at, s)
-    this.words[at + 2] = ns
   }
 
   private opened(at: number, opened: Opened): void {

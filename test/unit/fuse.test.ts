@@ -260,7 +260,6 @@ describe("replies", () => {
       1, 2, 999_999_999, 0o100644, 2, 7, 8
     ])
     expect(answer(opcodes.getattr, { op: "getattr" }, { stat, attrMs: 0 }).length).toBe(16 + 104)
-    expect(answer(opcodes.statx, { op: "getattr" }, { stat, attrMs: 0 }).length).toBe(16 + 288)
   })
 
   it("tell that there is no such name, for a while", () => {
