@@ -3,7 +3,6 @@ import { type ExecFileSyncOptions, execFileSync, spawn, spawnSync } from "node:c
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
 
 export const patientMs = 240_000
@@ -20,21 +19,17 @@ export const without = (what: string, ...programs: ReadonlyArray<string>): strin
 export class Ground {
   readonly hosts = new Hosts()
   readonly local = mkdtempSync(join(tmpdir(), "artifacts-apps-"))
-  private node: Up | undefined
   a = ""
   b = ""
 
   async begin(...flags: ReadonlyArray<string>): Promise<void> {
-    this.node = await up(this.hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
-    await this.hosts.run("workspace", "create", "apps")
-    this.a = await this.hosts.mount("apps", "a", ...flags)
-    this.b = await this.hosts.mount("apps", "b", ...flags)
+    await this.hosts.begin()
+    this.a = await this.hosts.mount("demo", "a", ...flags)
+    this.b = await this.hosts.mount("demo", "b", ...flags)
   }
 
   async end(): Promise<void> {
     await this.hosts.end()
-    if (this.node !== undefined) await kill(this.node)
-    cleanUp()
     rmSync(this.local, { recursive: true, force: true })
   }
 }

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { cleanUp, kill, up } from "./command.ts"
 import { lineOf, pageBytes, pageOf, type Written } from "./files-writer.ts"
 import { Hosts } from "./mounts.ts"
 
@@ -88,10 +87,9 @@ export const killed = async (plan: {
   readonly applications: number
 }): Promise<Killed> => {
   const hosts = new Hosts()
-  const node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
   const running: Array<ReturnType<typeof application>> = []
   try {
-    await hosts.run("workspace", "create", "demo")
+    await hosts.begin()
     const a = await hosts.mount("demo", "a")
     for (let count = 0; count < plan.applications; count++) running.push(application(a, String(count)))
     const restarts: Array<number> = []
@@ -125,7 +123,5 @@ export const killed = async (plan: {
   } finally {
     for (const one of running) one.kill()
     await hosts.end()
-    await kill(node)
-    cleanUp()
   }
 }

@@ -5,7 +5,6 @@ import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { binding } from "../../adapters/fuse-native/binding.ts"
 import { type Mounted, mountContract, type Without } from "../contract/mount.ts"
-import { cleanUp, kill, type Up, up } from "./command.ts"
 import { leftOut } from "./fuse-able.ts"
 import { started } from "./fuse-started.ts"
 import { Hosts } from "./mounts.ts"
@@ -60,9 +59,7 @@ os.utime(a,ns=(1,2*10**9)); print(os.stat(a).st_atime_ns, os.stat(a).st_mtime_ns
 
   describe("a workspace, mounted through libfuse", () => {
     const patientMs = 90_000
-    const ports = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
     let hosts: Hosts
-    let node: Up
     let place: string
     let other: string
 
@@ -80,17 +77,12 @@ os.utime(a,ns=(1,2*10**9)); print(os.stat(a).st_atime_ns, os.stat(a).st_mtime_ns
 
     beforeAll(async () => {
       hosts = new Hosts()
-      node = await up(hosts.data, ...ports, "--durability", "process")
-      await hosts.run("workspace", "create", "demo")
+      await hosts.begin()
       place = await hosts.mount("demo", "native", "--fuse", "native")
       other = await hosts.mount("demo", "kernel")
     }, patientMs)
 
-    afterAll(async () => {
-      await hosts.end()
-      await kill(node)
-      cleanUp()
-    }, patientMs)
+    afterAll(() => hosts.end(), patientMs)
 
     it("is read, written and listed, together with a host that speaks the kernel's own protocol", () => {
       const table = readFileSync("/proc/self/mountinfo", "utf8").split("\n")

@@ -1,55 +1,37 @@
 /** What a mount does while something is away: the node, its session, the object store. */
-import { execFileSync, spawn } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { freePorts } from "./child.ts"
-import { cleanUp, kill, type Up, up } from "./command.ts"
+import { kill } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
+import { saying } from "./saying.ts"
 
 const why = noMounts()
 if (why !== undefined) console.log(`outages under a mount are not tested: ${why}`)
 
 const patientMs = 120_000
 
-/** In a process of its own: what waits must not hold the test. */
-const inShell = (directory: string, line: string) => {
-  const child = spawn("sh", ["-c", line], { cwd: directory, stdio: ["ignore", "pipe", "pipe"] })
-  let said = ""
-  child.stdout.on("data", (part) => {
-    said += part
-  })
-  child.stderr.on("data", (part) => {
-    said += part
-  })
-  return new Promise<{ readonly code: number | null; readonly said: string }>((resolve) =>
-    child.once("close", (code) => resolve({ code, said }))
-  )
-}
+const inShell = (directory: string, line: string) => saying("sh", ["-c", line], directory)
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 describe.skipIf(why !== undefined)("a mount, while", () => {
   let hosts: Hosts
-  let node: Up
   let a: string
-  let flags: ReadonlyArray<string>
+  let ports: ReadonlyArray<string>
 
   beforeAll(async () => {
     hosts = new Hosts()
     const [http, nats] = await Effect.runPromise(freePorts(2))
-    flags = ["--http", `127.0.0.1:${http}`, "--nats", `127.0.0.1:${nats}`, "--durability", "process"]
-    node = await up(hosts.data, ...flags)
-    await hosts.run("workspace", "create", "demo")
+    ports = ["--http", `127.0.0.1:${http}`, "--nats", `127.0.0.1:${nats}`]
+    await hosts.begin(ports)
     a = await hosts.mount("demo", "a")
   }, patientMs)
 
-  afterAll(async () => {
-    await hosts.end()
-    await kill(node)
-    cleanUp()
-  }, patientMs)
+  afterAll(() => hosts.end(), patientMs)
 
   it(
     "the object store is away, reads what it has, lets writers wait, and loses nothing",
@@ -91,14 +73,14 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
     "the node hangs, serves what it knows, refuses in time what it cannot do, and goes on with the node",
     async () => {
       writeFileSync(join(a, "known"), "before it hung")
-      process.kill(node.pid, "SIGSTOP")
+      process.kill(hosts.node.pid, "SIGSTOP")
       expect(readFileSync(join(a, "known"), "utf8")).toBe("before it hung")
       expect(readdirSync(a)).toContain("known")
       const began = performance.now()
       const { code, said } = await inShell(a, "mkdir hung")
       expect([code === 0, said]).toEqual([false, expect.stringMatching(/Input\/output error/)])
       expect(performance.now() - began).toBeLessThan(45_000)
-      process.kill(node.pid, "SIGCONT")
+      process.kill(hosts.node.pid, "SIGCONT")
       expect(await inShell(a, "mkdir well && echo on > well/file && cat well/file")).toEqual({ code: 0, said: "on\n" })
     },
     patientMs
@@ -108,7 +90,7 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
     "the node is away, serves what it knows, and refuses what it cannot do",
     async () => {
       writeFileSync(join(a, "before"), "the outage")
-      await kill(node)
+      await kill(hosts.node)
       await pause(300)
       expect(readFileSync(join(a, "before"), "utf8")).toBe("the outage")
       expect(readdirSync(a)).toContain("before")
@@ -130,7 +112,7 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
     "the node was away for longer than a session lives, goes on with another one",
     async () => {
       await pause(40_000)
-      node = await up(hosts.data, ...flags)
+      await hosts.start(ports)
       expect(await inShell(a, "echo again > after && cat after before")).toEqual({ code: 0, said: "again\nthe outage" })
       expect(existsSync(join(a, "after"))).toBe(true)
     },

@@ -29,7 +29,6 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { binding } from "../../adapters/fuse-native/binding.ts"
-import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
 
 const why = noMounts()
@@ -234,23 +233,19 @@ const kinds: ReadonlyArray<readonly [string, ReadonlyArray<string>, ReadonlyArra
 
 describe.skipIf(why !== undefined).each(kinds)("%s and a local directory", (_, first, second) => {
   let hosts: Hosts
-  let node: Up
   let mounts: readonly [string, string]
   let local: string
 
   beforeAll(async () => {
     hosts = new Hosts()
-    node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
-    await hosts.run("workspace", "create", "demo")
+    await hosts.begin()
     mounts = [await hosts.mount("demo", "a", ...first), await hosts.mount("demo", "b", ...second)]
     local = mkdtempSync(join(tmpdir(), "artifacts-local-"))
   }, patientMs)
 
   afterAll(async () => {
     await hosts.end()
-    await kill(node)
     rmSync(local, { recursive: true, force: true })
-    cleanUp()
   }, patientMs)
 
   const version = (mount: string): string =>

@@ -4,7 +4,6 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
 
 const why = noMounts()
@@ -54,19 +53,13 @@ const python = () => {
 
 describe.skipIf(why !== undefined)("a mount whose session has expired", () => {
   let hosts: Hosts
-  let node: Up
 
   beforeAll(async () => {
     hosts = new Hosts()
-    node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
-    await hosts.run("workspace", "create", "demo")
+    await hosts.begin()
   }, patientMs)
 
-  afterAll(async () => {
-    await hosts.end()
-    await kill(node)
-    cleanUp()
-  }, patientMs)
+  afterAll(() => hosts.end(), patientMs)
 
   it(
     "says EIO at fsync, overwrites nothing that others wrote since, and goes on",

@@ -1,9 +1,8 @@
 /** One file, changed at random by call and by mapping on one host and compared on another; whoever serves it dies. */
-import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
+import { saying } from "./saying.ts"
 
 const why = noMounts()
 if (why !== undefined) console.log(`random changes of a file on a mount are not tested: ${why}`)
@@ -12,39 +11,22 @@ const patientMs = 240_000
 /** A window that lies over the edge of a chunk. */
 const overEdge = String(64 * 1024 * 1024 - 100_000)
 
-const fsx = (...args: ReadonlyArray<string>) => {
-  const child = spawn(new URL("./fsx", import.meta.url).pathname, args, { stdio: ["ignore", "pipe", "pipe"] })
-  let said = ""
-  child.stdout.on("data", (part) => {
-    said += part
-  })
-  child.stderr.on("data", (part) => {
-    said += part
-  })
-  return new Promise<{ readonly code: number | null; readonly said: string }>((resolve) =>
-    child.once("close", (code) => resolve({ code, said }))
-  )
-}
+const program = new URL("./fsx", import.meta.url).pathname
+const fsx = (...args: ReadonlyArray<string>) => saying(program, args)
 
 describe.skipIf(why !== undefined)("a file that is changed at random", () => {
   let hosts: Hosts
-  let node: Up
   let a: string
   let b: string
 
   beforeAll(async () => {
     hosts = new Hosts()
-    node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--durability", "process")
-    await hosts.run("workspace", "create", "demo")
+    await hosts.begin()
     a = await hosts.mount("demo", "a")
     b = await hosts.mount("demo", "b")
   }, patientMs)
 
-  afterAll(async () => {
-    await hosts.end()
-    await kill(node)
-    cleanUp()
-  }, patientMs)
+  afterAll(() => hosts.end(), patientMs)
 
   it("is what it was made, over the edge of a chunk", { timeout: patientMs }, async () => {
     const { code, said } = await fsx(join(a, "edge"), "--seed", "1", "--ops", "400", "--base", overEdge)

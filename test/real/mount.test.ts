@@ -12,13 +12,11 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
-import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
 
 const why = noMounts()
 if (why !== undefined) console.log(`mounts are not tested: ${why}`)
 
-const ports = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
 const patientMs = 60_000
 
 const within = async <A>(ms: number, look: () => A | undefined): Promise<A> => {
@@ -32,23 +30,17 @@ const within = async <A>(ms: number, look: () => A | undefined): Promise<A> => {
 
 describe.skipIf(why !== undefined)("a workspace, mounted", () => {
   let hosts: Hosts
-  let node: Up
   let a: string
   let b: string
 
   beforeAll(async () => {
     hosts = new Hosts()
-    node = await up(hosts.data, ...ports, "--durability", "process")
-    await hosts.run("workspace", "create", "demo")
+    await hosts.begin()
     a = await hosts.mount("demo", "a")
     b = await hosts.mount("demo", "b")
   }, patientMs)
 
-  afterAll(async () => {
-    await hosts.end()
-    await kill(node)
-    cleanUp()
-  }, patientMs)
+  afterAll(() => hosts.end(), patientMs)
 
   it("shows on one host what was done on another", async () => {
     expect(existsSync(join(b, "one"))).toBe(false)

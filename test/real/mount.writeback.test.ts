@@ -3,19 +3,16 @@ import { execFileSync, spawn } from "node:child_process"
 import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
-import { cleanUp, kill, type Up, up } from "./command.ts"
 import { Hosts, noMounts } from "./mounts.ts"
 
 const why = noMounts()
 if (why !== undefined) console.log(`mounts that store late are not tested: ${why}`)
 
 const patientMs = 120_000
-const ports = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 describe.skipIf(why !== undefined)("a mount with --writeback", () => {
   let hosts: Hosts
-  let node: Up
   let late: string
   let other: string
 
@@ -36,17 +33,12 @@ describe.skipIf(why !== undefined)("a mount with --writeback", () => {
 
   beforeAll(async () => {
     hosts = new Hosts()
-    node = await up(hosts.data, ...ports, "--durability", "process")
-    await hosts.run("workspace", "create", "demo")
+    await hosts.begin()
     late = await hosts.mount("demo", "late", "--writeback")
     other = await hosts.mount("demo", "other")
   }, patientMs)
 
-  afterAll(async () => {
-    await hosts.end()
-    await kill(node)
-    cleanUp()
-  }, patientMs)
+  afterAll(() => hosts.end(), patientMs)
 
   it(
     "closes files while the store is away, keeps them over the death of its process, and stores them when it is back",

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Outcome, start } from "./command.ts"
+import { cleanUp, kill, type Outcome, start, type Up, up } from "./command.ts"
 
 /** Why nothing can be mounted here, or undefined. */
 export const noMounts = (): string | undefined => {
@@ -17,11 +17,30 @@ export const noMounts = (): string | undefined => {
   }
 }
 
+const anyPorts = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
+
 export class Hosts {
   readonly root = mkdtempSync(join(tmpdir(), "artifacts-mount-"))
   readonly data = join(this.root, "data")
   private readonly env = { XDG_STATE_HOME: join(this.root, "state"), XDG_CACHE_HOME: join(this.root, "cache") }
   private readonly directories = new Set<string>()
+  private started: Up | undefined
+
+  /** The node that all of them mount from, and which is killed in the end. */
+  get node(): Up {
+    if (this.started === undefined) throw new Error("no node was started for these hosts")
+    return this.started
+  }
+
+  async start(ports: ReadonlyArray<string> = anyPorts): Promise<void> {
+    this.started = await up(this.data, ...ports, "--durability", "process")
+  }
+
+  /** Starts the node, and makes the workspace `demo`. */
+  async begin(ports?: ReadonlyArray<string>): Promise<void> {
+    await this.start(ports)
+    await this.run("workspace", "create", "demo")
+  }
 
   run(...args: ReadonlyArray<string>): Promise<Outcome> {
     return start(["--data", this.data, ...args], "", this.env).ended
@@ -73,6 +92,10 @@ export class Hosts {
       if (!readFileSync("/proc/self/mountinfo", "utf8").includes(` ${directory} `)) continue
       const { code } = await this.run("unmount", "--force", directory)
       if (code !== 0) execFileSync("umount", ["-l", directory])
+    }
+    if (this.started !== undefined) {
+      await kill(this.started)
+      cleanUp()
     }
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 })
   }

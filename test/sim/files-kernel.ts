@@ -1,5 +1,5 @@
 /** A simulated host's kernel: it asks whoever serves the mount, and asks the successor what was never answered. */
-import { Clock, Effect, Exit, type Fiber, FiberSet } from "effect"
+import { Clock, Deferred, Effect, Exit, type Fiber, FiberSet } from "effect"
 import type { Prng } from "../../adapters/world/prng.ts"
 import type { Life, Weather } from "../../adapters/world/weather.ts"
 import { open as openBounded } from "../../runtime/mount/bounded.ts"
@@ -56,6 +56,9 @@ const outcomeOf = (exit: Exit.Exit<Answer, Errno>): Outcome => {
   throw new Error(`a request fell: ${String(exit.cause)}`)
 }
 
+const resultOf = <Op extends Operation>(outcome: Outcome): Exit.Exit<Answers[Op], Errno> =>
+  typeof outcome === "string" ? Exit.fail(outcome as Errno) : Exit.succeed(outcome as Answers[Op])
+
 type Fields<Op extends Operation> = Requests[Op] & { readonly node: number }
 
 export class Kernel {
@@ -74,26 +77,47 @@ export class Kernel {
   /** A request of a process. It fails with an errno; a process that gives up interrupts it. */
   ask<Op extends Operation>(op: Op, fields: Fields<Op>): Effect.Effect<Answers[Op], Errno> {
     return Effect.callback<Answers[Op], Errno>((resume) => {
-      const id = this.nextId++
-      const request = { op, ...fields, id, uid: 0, gid: 0, pid: id, resent: false } as unknown as Request
-      const answer = (outcome: Outcome): void => {
-        this.waiting.delete(id)
-        resume(typeof outcome === "string" ? Effect.fail(outcome as Errno) : Effect.succeed(outcome as Answers[Op]))
-      }
-      const waiting: Waiting = { request, answer, isInterrupted: false, fiber: undefined }
-      this.waiting.set(id, waiting)
-      this.pass(waiting)
+      const waiting = this.begin(op, fields, (outcome) => resume(resultOf<Op>(outcome)))
       // As with a signal: a process goes on when its request is answered, which is soon now.
       return Effect.callback<void>((left) => {
         if (this.isDown) return left(Effect.void)
         waiting.answer = () => {
-          this.waiting.delete(id)
+          this.waiting.delete(waiting.request.id)
           left(Effect.void)
         }
-        waiting.isInterrupted = true
-        waiting.fiber?.interruptUnsafe()
+        this.interrupt(waiting)
       })
     })
+  }
+
+  /** The same for a process that has a signal after so long, and goes on with what it is answered then. */
+  askWithin<Op extends Operation>(op: Op, fields: Fields<Op>, ms: number): Effect.Effect<Answers[Op], Errno> {
+    return Effect.gen({ self: this }, function* () {
+      const answered = Deferred.makeUnsafe<Answers[Op], Errno>()
+      const waiting = this.begin(op, fields, (outcome) => Deferred.doneUnsafe(answered, resultOf<Op>(outcome)))
+      const inTime = yield* Effect.timeoutOption(Deferred.await(answered), ms)
+      if (inTime._tag === "Some") return inTime.value
+      this.interrupt(waiting)
+      return yield* Deferred.await(answered)
+    })
+  }
+
+  private begin<Op extends Operation>(op: Op, fields: Fields<Op>, answered: (outcome: Outcome) => void): Waiting {
+    const id = this.nextId++
+    const request = { op, ...fields, id, uid: 0, gid: 0, pid: id, resent: false } as unknown as Request
+    const answer = (outcome: Outcome): void => {
+      this.waiting.delete(id)
+      answered(outcome)
+    }
+    const waiting: Waiting = { request, answer, isInterrupted: false, fiber: undefined }
+    this.waiting.set(id, waiting)
+    this.pass(waiting)
+    return waiting
+  }
+
+  private interrupt(waiting: Waiting): void {
+    waiting.isInterrupted = true
+    waiting.fiber?.interruptUnsafe()
   }
 
   /** The host fell, and its processes with it. */

@@ -40,9 +40,16 @@ export class Counter implements App {
     this.left = Math.ceil(around.steps / 3)
   }
 
-  private lock(type: LockRange["type"]) {
-    const range = { owner: this.owner, flock: this.flock, type, ...everything, holder: 1 }
-    return this.mount.kernel.ask("setlk", { node: this.ino, ...range, wait: type !== "unlock" })
+  private lock(patienceMs: number) {
+    return this.mount.kernel.askWithin("setlk", { ...this.range("write"), wait: true }, patienceMs)
+  }
+
+  private unlock() {
+    return this.mount.kernel.ask("setlk", { ...this.range("unlock"), wait: false })
+  }
+
+  private range(type: LockRange["type"]) {
+    return { node: this.ino, owner: this.owner, flock: this.flock, type, ...everything, holder: 1 }
   }
 
   /** Under the lock: gives the new number when it is certain that it is kept. */
@@ -61,8 +68,8 @@ export class Counter implements App {
     if (this.ino === 0) this.ino = yield* made(this.mount.kernel, this.file)
     // Some give up waiting, as a process does that has a signal.
     const patience = this.around.prng.chance(0.3) ? this.around.prng.below(2_000) : 200_000
-    const locked = yield* tried(Effect.timeoutOption(this.lock("write"), patience))
-    if (isFailed(locked) || locked._tag === "None") return this.around.reach("lock not had")
+    const locked = yield* tried(this.lock(patience))
+    if (isFailed(locked)) return this.around.reach("lock not had")
     const from = this.around.now()
     const raised = yield* tried(this.raise())
     const to = this.around.now()
@@ -70,7 +77,7 @@ export class Counter implements App {
     if (isFailed(raised)) this.around.reach(`raise ${raised.failed}`)
     // What could not be kept so far keeps the lock as well.
     for (;;) {
-      const unlocked = yield* tried(this.lock("unlock"))
+      const unlocked = yield* tried(this.unlock())
       if (!isFailed(unlocked)) return
       this.around.reach(`unlock ${unlocked.failed}`)
       yield* Effect.sleep(200)
@@ -87,7 +94,7 @@ export class Counter implements App {
   fell(): void {}
 
   readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
-    if (this.ino !== 0) yield* tried(this.lock("unlock"))
+    if (this.ino !== 0) yield* tried(this.unlock())
   })
 
   readonly check = Effect.fnUntraced(function* (this: Counter, mount: MountHost) {

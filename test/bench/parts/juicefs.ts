@@ -1,9 +1,10 @@
 /** JuiceFS over Redis as a peer: brought up beside the mounts that it is measured with, and taken down again. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Effect } from "effect"
+import { freePorts } from "../../real/child.ts"
 
 export interface Peer {
   readonly directory: string
@@ -18,16 +19,6 @@ const within = async (what: string, isSo: () => boolean): Promise<void> => {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
 
 const ended = (child: ChildProcess): Promise<void> =>
   child.exitCode === null ? new Promise((resolve) => child.once("exit", () => resolve())) : Promise.resolve()
@@ -56,7 +47,7 @@ export const juicefs = async (binary: string, redis: string): Promise<Peer> => {
     string
   ]
   for (const each of [data, bucket, directory]) mkdirSync(each)
-  const port = await freePort()
+  const [port = 0] = await Effect.runPromise(freePorts(1))
   const url = `redis://127.0.0.1:${port}/1`
   const quiet = { stdio: "ignore", cwd: root } as const
   const server = spawn(redis, ["--port", `${port}`, "--dir", data, ...redisFlags], quiet)

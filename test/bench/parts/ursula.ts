@@ -2,8 +2,9 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { join } from "node:path"
+import { Effect } from "effect"
+import { freePorts } from "../../real/child.ts"
 
 export interface Peer {
   readonly name: string
@@ -15,16 +16,6 @@ export interface Peer {
 }
 
 const patienceMs = 20_000
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
 
 const configOf = (port: number, directory: string, log: "disk" | "memory"): string => `
 [server]
@@ -54,7 +45,7 @@ const isUp = async (url: string): Promise<boolean> => {
 }
 
 export const ursula = async (binary: string, directory: string, log: "disk" | "memory"): Promise<Peer> => {
-  const port = await freePort()
+  const [port = 0] = await Effect.runPromise(freePorts(1))
   const config = join(directory, "ursula.toml")
   writeFileSync(config, configOf(port, directory, log))
   const child = spawn(binary, ["server", "--config", config], { stdio: "ignore", cwd: directory })
