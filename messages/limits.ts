@@ -37,9 +37,13 @@ export const attemptMs = 2_000
 export const accountWorkspacesMax = 100_000
 export const accountKeysMax = 10_000
 
-/** A mount shows a sign of life this often; five of them may be missed before its session expires. */
-export const heartbeatMs = 12_000
+/** A session that shows no sign of life for so long expires, where whoever began it did not ask for another time. */
 export const sessionMs = 60_000
+/** Less would end sessions for one slow moment of a host; with more, its locks bar others for long. */
+export const sessionLeastMs = 5_000
+export const sessionMostMs = 3_600_000
+/** That many signs of life fit into a session's time, so that one that is late ends nothing. */
+export const beatsPerLife = 5
 
 /** A stream's key stands in URLs and in every entry of its journal. */
 export const streamKeyBytesMax = 900

@@ -1,11 +1,15 @@
 /** What a mount session says and hears: from its issue to its end, one actor a session. */
 import { Schema } from "effect"
 import { ActorId, Caller, Millis, OrgId, WorkspaceName } from "./ids.ts"
+import { sessionLeastMs, sessionMostMs } from "./limits.ts"
 import { protocol } from "./protocol.ts"
 
 /** `ro` may ask and nothing else: the broker holds the credential to it. */
 export const MountMode = Schema.Literals(["rw", "ro"])
 export type MountMode = typeof MountMode.Type
+
+/** For how long it lives without a sign of life. */
+export const LifeMs = Schema.Int.check(Schema.isBetween({ minimum: sessionLeastMs, maximum: sessionMostMs }))
 
 const Place = {
   host: Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,255}$/)),
@@ -25,6 +29,7 @@ export const Session = Schema.Struct({
   issuedBy: Caller,
   /** Without a heartbeat before this moment it expires. */
   expiresAt: Millis,
+  lifeMs: Schema.optionalKey(LifeMs),
   host: Schema.optionalKey(Place.host),
   directory: Schema.optionalKey(Place.directory)
 })
@@ -36,7 +41,13 @@ export const mountSession = protocol({
   kind: "mount-session",
   commands: {
     Issue: {
-      input: Schema.Struct({ org: OrgId, workspace: ActorId, name: WorkspaceName, mode: MountMode }),
+      input: Schema.Struct({
+        org: OrgId,
+        workspace: ActorId,
+        name: WorkspaceName,
+        mode: MountMode,
+        lifeMs: Schema.optionalKey(LifeMs)
+      }),
       reply: told
     },
     Attach: { input: Schema.Struct(Place), reply: told },
@@ -58,7 +69,8 @@ export const mountSession = protocol({
       name: WorkspaceName,
       mode: MountMode,
       by: Caller,
-      expiresAt: Millis
+      expiresAt: Millis,
+      lifeMs: Schema.optionalKey(LifeMs)
     },
     SessionAttached: { ...Place, expiresAt: Millis },
     SessionRenewed: { expiresAt: Millis },

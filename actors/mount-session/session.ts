@@ -13,6 +13,8 @@ interface State {
 type Event = EventOf<MountSession>
 type Outcome = Decision<unknown, RefusalOf<MountSession>, Event>
 
+const lifeOf = ({ lifeMs = sessionMs }: Pick<Session, "lifeMs">): number => lifeMs
+
 const isOver = (session: Session): boolean => session.stage === "detached" || session.stage === "expired"
 
 const decide = (state: State, command: CommandOf<MountSession> | Tick, context: Context): Outcome => {
@@ -25,7 +27,7 @@ const decide = (state: State, command: CommandOf<MountSession> | Tick, context: 
     if (session !== undefined) return { refused: { _tag: "AlreadyIssued", session: state.id } }
     const { _tag, ...issued } = command
     const by = context.caller as Caller
-    return accept({ _tag: "SessionIssued", ...issued, by, expiresAt: context.at + sessionMs })
+    return accept({ _tag: "SessionIssued", ...issued, by, expiresAt: context.at + lifeOf(issued) })
   }
   if (session === undefined) return { refused: { _tag: "NoSuchSession", session: state.id } }
   if (command._tag === "Tick")
@@ -36,7 +38,7 @@ const decide = (state: State, command: CommandOf<MountSession> | Tick, context: 
   if (context.caller.startsWith("key-"))
     return { refused: { _tag: "NotAllowed", caller: context.caller, why: "a session is kept by its own credential" } }
   if (isOver(session)) return { refused: { _tag: "SessionOver", session: state.id, stage: session.stage } }
-  const expiresAt = context.at + sessionMs
+  const expiresAt = context.at + lifeOf(session)
   switch (command._tag) {
     case "Attach": {
       const { host, directory } = command

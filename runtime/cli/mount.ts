@@ -2,6 +2,7 @@
 import { resolve } from "node:path"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { sessionLeastMs, sessionMostMs } from "../../messages/limits.ts"
 import type { Wanted } from "../node/mounting.ts"
 import { type Globals, readGlobals } from "./globals.ts"
 import { asJson, write } from "./print.ts"
@@ -49,6 +50,11 @@ export const flags = {
     Flag.withMetavar("N"),
     Flag.optional
   ),
+  expires: Flag.Int("expires").pipe(
+    Flag.withDescription("Seconds without a sign of this host after which its locks are free and its claims void (60)"),
+    Flag.withMetavar("SECONDS"),
+    Flag.optional
+  ),
   fuse: Flag.Literals("fuse", ["kernel", "native"]).pipe(
     Flag.withDescription("Speak the kernel's own protocol, or go through libfuse 2 by the package fuse-native"),
     Flag.withDefault("kernel")
@@ -71,6 +77,7 @@ const bytes = (flag: string, given: Option.Option<number>) =>
 /** What was asked for, with what is no sense in it refused. */
 export const wantedOf = Effect.fnUntraced(function* (globals: Globals, given: Given) {
   const cacheS = yield* within("attr-cache", given.attrCache, [0, secondsMost], "the seconds")
+  const lifeS = yield* within("expires", given.expires, [sessionLeastMs / 1000, sessionMostMs / 1000], "the seconds")
   const wanted: Wanted = {
     globals,
     workspace: given.workspace,
@@ -83,6 +90,7 @@ export const wantedOf = Effect.fnUntraced(function* (globals: Globals, given: Gi
     memoryBytes: yield* bytes("memory-size", given.memorySize),
     uploadsMax: yield* within("max-uploads", given.maxUploads, [1, uploadsMost], "the uploads"),
     cacheMs: cacheS === undefined ? undefined : cacheS * 1000,
+    lifeMs: lifeS === undefined ? undefined : lifeS * 1000,
     replicaEntries: yield* within("replica-entries", given.replicaEntries, [0, entriesMost], "the entries"),
     allowOther: !given.onlyMe,
     fuse: given.fuse,

@@ -6,7 +6,7 @@ import { Clock, Effect, Random, Result, Schema } from "effect"
 import type { Workspace } from "../../messages/account.ts"
 import { WorkspaceName } from "../../messages/ids.ts"
 import { messageBytesMax } from "../../messages/limits.ts"
-import { MountMode, type Session } from "../../messages/mount-session.ts"
+import { LifeMs, MountMode, type Session } from "../../messages/mount-session.ts"
 import type { Client } from "../client.ts"
 import type { Bearer, KeyCheck } from "../keys.ts"
 import { bearer } from "./bearer.ts"
@@ -20,7 +20,12 @@ const credentialSeconds = 30 * 24 * 3600
 /** The public half of an nkey that the mount made for itself: the secret half never leaves its host. */
 const UserKey = Schema.String.check(Schema.isPattern(/^U[A-Z2-7]{55}$/))
 
-const Wanted = Schema.Struct({ workspace: WorkspaceName, mode: MountMode, publicKey: UserKey })
+const Wanted = Schema.Struct({
+  workspace: WorkspaceName,
+  mode: MountMode,
+  publicKey: UserKey,
+  lifeMs: Schema.optionalKey(LifeMs)
+})
 type Wanted = typeof Wanted.Type
 const readWanted = Schema.decodeUnknownResult(Wanted, { onExcessProperty: "error" })
 
@@ -80,7 +85,8 @@ const issue = Effect.fnUntraced(function* (issuing: Issuing, who: Bearer, wanted
     org,
     workspace: workspace.id,
     name: workspace.name,
-    mode: wanted.mode
+    mode: wanted.mode,
+    ...(wanted.lifeMs === undefined ? {} : { lifeMs: wanted.lifeMs })
   })
   const { session } = begun as { readonly session: Session }
   const issuedAt = Math.floor((yield* Clock.currentTimeMillis) / 1000)

@@ -22,6 +22,8 @@ import type { View } from "./view.ts"
 
 /** How long a process waits for the workspace before it is told EIO. */
 const patienceMs = 30_000
+/** In a session that lives shortly everything is given up sooner: what it would change is void when it is over. */
+export const patienceOf = (lifeMs: number): number => Math.min(patienceMs, lifeMs / 2)
 /** A replica that cannot be brought up to what was committed for so long is behind, and says so. */
 const reachedMs = 10_000
 
@@ -36,6 +38,7 @@ export interface Asking {
   readonly followed: Pick<Followed, "reached" | "version">
   readonly now: () => Time
   readonly over?: ((why: string) => void) | undefined
+  readonly patienceMs?: number | undefined
 }
 
 interface Refusal {
@@ -57,6 +60,7 @@ export interface Speaker {
   readonly session: string
   /** Told when the session is over. Then nothing is answered any more: a successor is, with a session of its own. */
   readonly over?: ((why: string) => void) | undefined
+  readonly patienceMs?: number | undefined
 }
 
 /** The reply, or why there is none. */
@@ -67,7 +71,7 @@ export const speak = Effect.fnUntraced(function* (as: Speaker, verb: Verb, name:
     .ask({
       ...address,
       body: JSON.stringify(body),
-      patienceMs,
+      patienceMs: as.patienceMs ?? patienceMs,
       ...(id === undefined ? {} : { commandId: `${session}:${id}` })
     })
     .pipe(Effect.mapError(({ why }) => new CommandUnanswered({ why })))
@@ -91,8 +95,8 @@ const shown = (asking: Asking, version: number): Effect.Effect<void> =>
         })
       )
 
-const send = ({ client, view, over }: Asking, verb: Verb, name: string, body: object, id?: string) =>
-  speak({ client, workspace: view.workspace, session: view.session, over }, verb, name, body, id)
+const send = ({ view, ...asking }: Asking, verb: Verb, name: string, body: object, id?: string) =>
+  speak({ ...asking, workspace: view.workspace, session: view.session }, verb, name, body, id)
 
 export const errnoOf = (error: CommandFailed): Errno =>
   error._tag === "CommandRefused" ? (error.errno as Errno) : "EIO"

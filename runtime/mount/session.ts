@@ -1,6 +1,6 @@
 /** A mount's session: begun before anything is asked, kept alive by heartbeats, and let go of at the end. */
 import { Deferred, Effect, Exit, Schema } from "effect"
-import { heartbeatMs } from "../../messages/limits.ts"
+import { beatsPerLife } from "../../messages/limits.ts"
 import type { Client } from "../client.ts"
 
 /** The session is not there, or not any more. */
@@ -16,6 +16,8 @@ export interface Place {
   readonly workspace: string
   readonly host: string
   readonly directory: string
+  /** Without a sign of life for so long it expires. */
+  readonly lifeMs: number
 }
 
 /** The workspace hears of a session a moment after it was issued. */
@@ -56,6 +58,9 @@ export const entriesOf = (client: Client, place: Place) => Effect.map(space(clie
 /** Comes back once the workspace serves the session. `over` completes when it has ended before this scope did. */
 export const attach = Effect.fnUntraced(function* (client: Client, place: Place) {
   const { session, host, directory } = place
+  // First of all: a session that is over is known for it at once.
+  const { over } = yield* own(client, place, "Attach", { host, directory })
+  if (over !== undefined) return yield* new SessionLost({ session, why: over, isOver: true })
   yield* begun(client, place).pipe(
     Effect.timeoutOrElse({
       duration: beginMs,
@@ -63,8 +68,6 @@ export const attach = Effect.fnUntraced(function* (client: Client, place: Place)
         Effect.fail(new SessionLost({ session, why: "the workspace does not know the session", isOver: true }))
     })
   )
-  const { over } = yield* own(client, place, "Attach", { host, directory })
-  if (over !== undefined) return yield* new SessionLost({ session, why: over, isOver: true })
   // A process that fails leaves the session to the one that takes its place; else it expires by itself.
   yield* Effect.addFinalizer((exit) =>
     Exit.isFailure(exit)
@@ -76,7 +79,7 @@ export const attach = Effect.fnUntraced(function* (client: Client, place: Place)
   const ended = yield* Deferred.make<string>()
   const beat = Effect.gen(function* () {
     for (;;) {
-      yield* Effect.sleep(heartbeatMs)
+      yield* Effect.sleep(place.lifeMs / beatsPerLife)
       const beaten = yield* own(client, place, "Heartbeat", {}).pipe(
         Effect.catch((error) =>
           Effect.as(Effect.logWarning("the session could not be renewed", error), { over: undefined })

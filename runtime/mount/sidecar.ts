@@ -8,7 +8,7 @@ import type { Bus } from "../ports/bus.ts"
 import { type Mount, type Mounted, type MountOptions, type MountRefused, mountDefaults } from "../ports/mount.ts"
 import { commandsOf as asked } from "../transfer/commands.ts"
 import { askedFiles, reassure } from "./asked.ts"
-import { type Asking, clockOf, commandsOf, holding } from "./asking.ts"
+import { type Asking, clockOf, commandsOf, holding, patienceOf } from "./asking.ts"
 import { asyncFiles, type Files } from "./files.ts"
 import { Metering, metered } from "./metering.ts"
 import { Outline } from "./outline.ts"
@@ -125,8 +125,9 @@ export const sidecar: <E>(
     : new View(place.workspace, place.session)
   const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
   const followed = yield* follow(bus, client, target, view)
-  const asking: Asking = { client, view, followed, now: yield* clockOf, over: end }
-  const { readPlan } = asked({ client, workspace: place.workspace, session: place.session, over: end })
+  const asks = { client, over: end, patienceMs: patienceOf(place.lifeMs) }
+  const asking: Asking = { ...asks, view, followed, now: yield* clockOf }
+  const { readPlan } = asked({ ...asks, workspace: place.workspace, session: place.session })
   const commands = isBounded ? { ...commandsOf(asking), readPlan } : commandsOf(asking)
   const data = yield* dataOf(commands, (committed) => view.committed(committed))
   view.attach(data)

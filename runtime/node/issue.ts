@@ -44,13 +44,21 @@ interface Refused {
   readonly refused?: { readonly _tag: string }
 }
 
-export const issue = Effect.fnUntraced(function* (globals: Globals, workspace: string, mode: MountMode) {
+/** What is asked for: a workspace in a mode, and a session that outlives so long a silence. */
+export interface Order {
+  readonly workspace: string
+  readonly mode: MountMode
+  readonly lifeMs?: number | undefined
+}
+
+export const issue = Effect.fnUntraced(function* (globals: Globals, order: Order) {
+  const { workspace } = order
   const { server, token } = yield* office(globals)
   const key = nkeyOf("user", randomBytes(32))
   const response = yield* fetched(server, "/v1/sessions", {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify({ workspace, mode, publicKey: key.publicKey })
+    body: JSON.stringify({ ...order, publicKey: key.publicKey })
   })
   const text = yield* bodyOf(server, response)
   if (response.status !== 201) {

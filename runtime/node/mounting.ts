@@ -27,7 +27,8 @@ export const usual = {
   allowOther: true,
   fuse: "kernel",
   storesLate: false,
-  uploadsMax: undefined
+  uploadsMax: undefined,
+  lifeMs: undefined
 } as const
 
 export interface Wanted {
@@ -45,6 +46,7 @@ export interface Wanted {
   readonly fuse: Way
   readonly storesLate: boolean
   readonly uploadsMax: number | undefined
+  readonly lifeMs: number | undefined
 }
 
 /** A mount of a hundred thousand files answers within a second; one of millions takes longer. */
@@ -97,9 +99,10 @@ const libfuse = Effect.promise(() => import("./native.ts"))
 
 /** Mounts, for as long as the scope lasts. What serves it is a process of its own. */
 export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
-  const { globals, workspace, readOnly } = wanted
+  const { globals, workspace, readOnly, lifeMs } = wanted
   const directory = yield* free(wanted.directory)
-  const ticket = yield* issue(globals, workspace, readOnly ? "ro" : "rw")
+  const ticketed = issue(globals, { workspace, mode: readOnly ? "ro" : "rw", lifeMs })
+  const ticket = yield* ticketed
   const found = ticket.issued.workspace
   const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
   makeDirectory(cache)
@@ -108,7 +111,7 @@ export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const sizes = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries }
   const start: SidecarStart = { ...sizes, allowOther, fuse, storesLate, ticket, directory, cache, ...begun() }
   const keep = fuse === "native" ? (yield* libfuse).superviseNative : supervise
-  const held = yield* keep(start, issue(globals, workspace, readOnly ? "ro" : "rw"))
+  const held = yield* keep(start, ticketed)
   const record = recordOf(ticket, directory, cache)
   yield* keepRecord(process.env, record)
   yield* Effect.logInfo("mounted", { workspace: found.name, directory, session: record.session })

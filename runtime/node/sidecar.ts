@@ -6,6 +6,7 @@ import { layer as fuse, layerInherited } from "../../adapters/fuse/mount.ts"
 import { layer as natsBus } from "../../adapters/nats/bus.ts"
 import { inboxPrefixOf } from "../../adapters/nats/permissions.ts"
 import type { Storage } from "../../messages/account.ts"
+import { sessionMs } from "../../messages/limits.ts"
 import { Problem } from "../cli/problem.ts"
 import { version } from "../cli/version.ts"
 import { client } from "../client.ts"
@@ -107,7 +108,13 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         data: (commands, onCommitted) => dataOf({ objects, commands, onCommitted, ...files, ...whose, sizes: start })
       },
       {
-        place: { session: session.session, workspace: workspace.id, host: hostName(), directory },
+        place: {
+          session: session.session,
+          workspace: workspace.id,
+          host: hostName(),
+          directory,
+          lifeMs: session.lifeMs ?? sessionMs
+        },
         name: workspace.name,
         shards,
         readOnly: isReadOnly(start),

@@ -2,6 +2,7 @@
 import { Context, Effect, Layer } from "effect"
 import { layer as natsBus } from "../../adapters/nats/bus.ts"
 import { inboxPrefixOf } from "../../adapters/nats/permissions.ts"
+import { sessionMs } from "../../messages/limits.ts"
 import type { MountMode } from "../../messages/mount-session.ts"
 import type { Globals } from "../cli/globals.ts"
 import { Problem } from "../cli/problem.ts"
@@ -28,14 +29,13 @@ export const inWords = (error: unknown): Problem => {
 }
 
 export const transferOf = Effect.fnUntraced(function* (globals: Globals, workspaceName: string, mode: MountMode) {
-  const { issued, publicKey, seed } = yield* issue(globals, workspaceName, mode)
+  const { issued, publicKey, seed } = yield* issue(globals, { workspace: workspaceName, mode })
   const { session, workspace, jwt, nats, shards } = issued
   const options = { servers: nats.split(","), credentials: { jwt, seed }, inboxPrefix: inboxPrefixOf(publicKey) }
   const bus = Context.get(yield* Layer.build(natsBus({ ...options, name: "artifacts transfer" })), Bus)
   const asking = client(bus, shards)
-  const place = { session: session.session, workspace: workspace.id, host: hostName(), directory: "" }
-  yield* attach(asking, place)
   const as = { client: asking, workspace: workspace.id, session: session.session }
+  yield* attach(asking, { ...as, host: hostName(), directory: "", lifeMs: sessionMs })
   const store = yield* objectsAt(storeOf(workspace.storage, issued.objects))
   const objects = Context.get(yield* Layer.build(store), Objects)
   const data = yield* openData({

@@ -86,13 +86,15 @@ export class Hosts {
       .join("\n")
   }
 
+  private async forceOff(directory: string): Promise<void> {
+    if (!readFileSync("/proc/self/mountinfo", "utf8").includes(` ${directory} `)) return
+    const { code } = await this.run("unmount", "--force", directory)
+    if (code !== 0) execFileSync("umount", ["-l", directory])
+  }
+
   /** Nothing of a test stays mounted, whatever became of it. */
   async end(): Promise<void> {
-    for (const directory of this.directories) {
-      if (!readFileSync("/proc/self/mountinfo", "utf8").includes(` ${directory} `)) continue
-      const { code } = await this.run("unmount", "--force", directory)
-      if (code !== 0) execFileSync("umount", ["-l", directory])
-    }
+    await Promise.all([...this.directories].map((directory) => this.forceOff(directory)))
     if (this.started !== undefined) {
       await kill(this.started)
       cleanUp()

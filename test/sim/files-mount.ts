@@ -7,6 +7,7 @@ import { type MemoryTape, makeShelf, makeTape } from "../../adapters/memory/scra
 import { faultyObjects } from "../../adapters/world/objects.ts"
 import { Prng } from "../../adapters/world/prng.ts"
 import type { Life } from "../../adapters/world/weather.ts"
+import { sessionMs } from "../../messages/limits.ts"
 import { client } from "../../runtime/client.ts"
 import { openData } from "../../runtime/files/open.ts"
 import { type Sidecar, type SidecarOptions, sidecar } from "../../runtime/mount/sidecar.ts"
@@ -180,7 +181,7 @@ export class MountHost {
   })
 
   private optionsOf(session: string, resumed: boolean): SidecarOptions {
-    const place = { session, workspace, host: this.name, directory: "/mnt" }
+    const place = { session, workspace, host: this.name, directory: "/mnt", lifeMs: sessionMs }
     const { shards } = this.ground.plan.settings
     const replicaEntries = this.isBounded ? 0 : Number.MAX_SAFE_INTEGER
     const how = { readOnly: false, writeback: false, allowOther: true, replicaEntries }

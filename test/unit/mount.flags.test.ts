@@ -45,6 +45,11 @@ describe("the flags of mount", () => {
     expect(await wanted("--fuse", "native", "--attr-cache", "5")).toMatchObject({ fuse: "native", cacheMs: 5000 })
   })
 
+  it("say how long its session outlives a silence", async () => {
+    expect(await wanted("--expires", "20")).toMatchObject({ lifeMs: 20_000 })
+    await expect(wanted("--expires", "4")).rejects.toThrow(/--expires 4: the seconds is a number from 5 to 3600/)
+  })
+
   it("are refused by name when they make no sense", async () => {
     await expect(wanted("--cache-size", "0")).rejects.toThrow(/--cache-size 0/)
     await expect(wanted("--max-uploads", "100000")).rejects.toThrow(/--max-uploads 100000/)

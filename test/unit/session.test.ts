@@ -38,6 +38,12 @@ describe("a mount session", () => {
     expect(expired.due).toBeUndefined()
   })
 
+  it("lives for as long as it was asked for, from each sign of life on", () => {
+    const short = { ...issue, lifeMs: 10_000 } as unknown as Command
+    expect(having([1000, short]).due).toBe(11_000)
+    expect(having([1000, short], [5000, attach], [7000, { _tag: "Heartbeat" }]).due).toBe(17_000)
+  })
+
   it("refuses everything once it is over", () => {
     for (const end of [{ _tag: "Detach" }, { _tag: "Tick" }] as ReadonlyArray<Command>)
       for (const command of [attach, { _tag: "Heartbeat" }, { _tag: "Detach" }] as ReadonlyArray<Command>)
