@@ -8,10 +8,32 @@ const second = 1000
  * Groups run one after another, from 1 on, so that what starts servers has the machine to itself. Group 0 would not do:
  * where there is one worker, vitest runs it behind all the others.
  */
-const project = (name: string, include: string, testTimeout: number, groupOrder: number, maxWorkers: number) => ({
+const project = (
+  name: string,
+  include: string | ReadonlyArray<string>,
+  testTimeout: number,
+  groupOrder: number,
+  maxWorkers: number,
+  more: { readonly exclude?: Array<string>; readonly retry?: number } = {}
+) => ({
   extends: true as const,
-  test: { name, include: [include], testTimeout, hookTimeout: testTimeout, maxWorkers, sequence: { groupOrder } }
+  test: {
+    name,
+    include: [include].flat(),
+    testTimeout,
+    hookTimeout: testTimeout,
+    maxWorkers,
+    sequence: { groupOrder },
+    ...more
+  }
 })
+
+/** What kills servers under load measures how long it takes until all is well again: nothing runs beside it. */
+const alone = ["cluster", "crash", "crash.connect", "journal", "mount.kill", "powercut", "streams-crash"].map(
+  (name) => `test/real/${name}.test.ts`
+)
+/** A machine that others use too may be slow for a moment: what then takes too long is tried once more, and it is said. */
+const retry = process.env["CI"] === "true" ? 1 : 0
 
 const cores = availableParallelism()
 
@@ -26,7 +48,8 @@ export default defineConfig({
       project("property", "test/property/**/*.test.ts", 60 * second, 1, cores),
       project("contract", "test/contract/**/*.test.ts", 60 * second, 1, cores),
       project("sim", "test/sim/**/*.test.ts", 120 * second, 2, cores),
-      project("real", "test/real/**/*.test.ts", 300 * second, 3, 1)
+      project("real", "test/real/**/*.test.ts", 300 * second, 3, 2, { exclude: alone, retry }),
+      project("alone", alone, 300 * second, 4, 1, { retry })
     ]
   }
 })

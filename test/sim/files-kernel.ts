@@ -117,7 +117,12 @@ export class Kernel {
 
   private interrupt(waiting: Waiting): void {
     waiting.isInterrupted = true
-    waiting.fiber?.interruptUnsafe()
+    this.passInterrupt(waiting)
+  }
+
+  /** In turn behind the request: a fibre that is interrupted before it begins would answer nothing. */
+  private passInterrupt({ fiber }: Waiting): void {
+    if (fiber !== undefined) this.serving?.fork(Effect.sync(() => fiber.interruptUnsafe()))
   }
 
   /** The host fell, and its processes with it. */
@@ -157,7 +162,7 @@ export class Kernel {
       )
     )
     waiting.fiber = serving.fork(work)
-    if (waiting.isInterrupted) waiting.fiber.interruptUnsafe()
+    if (waiting.isInterrupted) this.passInterrupt(waiting)
   }
 
   private serve(serving: Serving): void {
