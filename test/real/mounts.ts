@@ -54,6 +54,8 @@ export class Hosts {
   async mount(workspace: string, name: string, ...flags: ReadonlyArray<string>): Promise<string> {
     const directory = join(this.root, name)
     mkdirSync(directory, { recursive: true })
+    // A test that is tried again begins anew.
+    await this.forceOff(directory)
     this.directories.add(directory)
     const { code, stderr } = await this.run("mount", workspace, directory, ...flags)
     if (code !== 0) throw new Error(stderr)
