@@ -51,6 +51,8 @@ export class Pipeline {
           const acknowledged = yield* log.append(batch.entries)
           yield* Effect.forkIn(self.settle(actors, batch, acknowledged), scope, { startImmediately: true })
         }
+        // What has come meanwhile is on its way first: the journal works on it while the answers are written.
+        self.commit(actors)
       }
     }).pipe((loop) => this.watch(actors, loop))
   }
@@ -60,15 +62,17 @@ export class Pipeline {
    * append that is under way; many small ones wait for its end, and go together.
    */
   private hasRoom(actors: Shard, window: number): boolean {
-    if (this.inFlight.size === 0) return true
-    if (this.inFlight.size >= window) return false
+    let flights = 0
     let entries = actors.waiting
     let bytes = 0
-    for (const batch of this.inFlight.keys()) {
+    for (const [batch, at] of this.inFlight) {
+      if (at !== undefined) continue
+      flights += 1
       entries += batch.entries.length
       bytes += batch.bytes
     }
-    return entries < manyEntries || bytes >= heavyBytes
+    if (flights === 0) return true
+    return flights < window && (entries < manyEntries || bytes >= heavyBytes)
   }
 
   /** A defect in anything that a shard needs ends its claim: it is reported, and the shard is read again. */
@@ -110,16 +114,21 @@ export class Pipeline {
     return this.watch(actors, settled)
   }
 
-  /** Fibres may be resumed in any order; what they bring is committed in the order of the log. */
   private acknowledge(actors: Shard, acknowledged: Batch, positions: ReadonlyArray<Position>): void {
     if (this.isOver) return
     this.inFlight.set(acknowledged, positions)
+    if (!actors.hasWork) this.commit(actors)
+    this.wake.set()
+  }
+
+  /** Fibres may be resumed in any order; what they bring is committed in the order of the log. */
+  private commit(actors: Shard): void {
+    if (this.isOver) return
     for (const [batch, at] of this.inFlight) {
       if (at === undefined) break
       this.inFlight.delete(batch)
       actors.commit(batch, at)
     }
-    this.wake.set()
     this.settled.set()
   }
 }
