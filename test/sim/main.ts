@@ -1,6 +1,6 @@
 /**
- * Runs many worlds: `npm run sim -- --seeds N [--seed S] [--only actors|files] [--json]`; the last line is one JSON
- * object.
+ * Runs many worlds: `npm run sim -- --seeds N [--seed S] [--only actors|files|streams] [--json]`; the last line is one
+ * JSON object.
  */
 import "effect/schema/SchemaJITCompiler/enable"
 import { readFileSync } from "node:fs"
@@ -9,6 +9,7 @@ import { runFiles } from "./files.ts"
 import { filesPlanOf } from "./files-plan.ts"
 import { planOf } from "./plan.ts"
 import { runWorld } from "./scenario.ts"
+import { streamOutcome, streamPlanOf } from "./streams.ts"
 
 interface Outcome {
   readonly violation: string | undefined
@@ -102,7 +103,16 @@ const files: Scenario = {
   ]
 }
 
-export const scenarios = { actors, files }
+const streams: Scenario = {
+  name: "streams",
+  oneOf: 10,
+  planOf: streamPlanOf,
+  run: (seed, fence) => streamOutcome(streamPlanOf(seed, fence)),
+  batchMin: 40,
+  toReach: ["bus lost", "deleted", "journal lostAck", "killed", "merged", "objects lost", "sealed"]
+}
+
+export const scenarios = { actors, files, streams }
 
 /** One world in so many is run twice, and has to leave the same trace. */
 const twiceEvery = 25

@@ -297,7 +297,18 @@ export const streamPlanOf = (seed: number, fence = true): Plan => {
 /** Far more than any of these worlds takes. */
 const stepsMax = 200_000
 
-export const runStreams = (plan: Plan): Told => {
+export const runStreams = (plan: Plan): Told => runIn(new World(plan.seed), plan)
+
+const runIn = (world: World, plan: Plan): Told => world.run(Effect.scoped(program(plan, world)), stepsMax)
+
+/** The same as one of many worlds: one that does not come to an end has failed. */
+export const streamOutcome = (plan: Plan) => {
   const world = new World(plan.seed)
-  return world.run(Effect.scoped(program(plan, world)), stepsMax)
+  try {
+    const { faults, ops, reached } = runIn(world, plan)
+    return { violation: faults[0], reached, trace: world.trace, entries: ops }
+  } catch (error) {
+    const violation = error instanceof Error ? error.message : String(error)
+    return { violation, reached: new Map<string, number>(), trace: world.trace, entries: 0 }
+  }
 }
