@@ -276,9 +276,9 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a follower is told what is not committed",
-    file: "runtime/actor/shard.ts",
-    from: "this.prepare(cell, delivery) : this.release(cell, delivery, told)",
-    to: "this.prepare(cell, delivery) : delivery.answer(told)"
+    file: "runtime/actor/handout.ts",
+    from: "yield* committed(batch)",
+    to: "yield* committed(undefined)"
   },
   {
     name: "replies in the order of acknowledgement",
