@@ -4,7 +4,7 @@ import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Mounted } from "../contract/mount.ts"
+import type { Mounted } from "../contract/mount.programs.ts"
 import type { Said } from "./fuse-mount.ts"
 
 /** Sent out of sight, a mount that nobody ends any more cannot hold the machine. */
