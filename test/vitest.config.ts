@@ -32,7 +32,7 @@ const project = (
 const alone = ["cluster", "crash", "crash.connect", "journal", "mount.kill", "powercut", "streams-crash"].map(
   (name) => `test/real/${name}.test.ts`
 )
-/** A machine that others use too may be slow for a moment: what then takes too long is tried again, and it is said so. */
+/** A machine that others use too may be slow for a moment: what takes too long then is tried again, and said. */
 const retry = process.env["CI"] === "true" ? 1 : 0
 
 const cores = availableParallelism()
