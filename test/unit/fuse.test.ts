@@ -3,11 +3,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { isFatal } from "../../adapters/fuse/caller.ts"
 import { decode, forgotten, incoming, interruptedBy } from "../../adapters/fuse/decode.ts"
 import { agreement, negotiate } from "../../adapters/fuse/init.ts"
 import { encodeNotice, resend } from "../../adapters/fuse/notice.ts"
-import { mountpoints } from "../../adapters/fuse/place.ts"
 import { initFlags, opcodes } from "../../adapters/fuse/protocol.ts"
 import { Reply } from "../../adapters/fuse/reply.ts"
 import { type Listed, mountDefaults, type Request, type Stat } from "../../runtime/ports/mount.ts"
@@ -364,44 +362,5 @@ describe("notices", () => {
     const store = encodeNotice({ kind: "store", ino: 3, offset: 4096, data: Buffer.from("abc") })
     expect([store.length, store.readUInt32LE(32)]).toEqual([16 + 24 + 3, 3])
     expect([resend().length, resend().readInt32LE(4)]).toEqual([16, 7])
-  })
-})
-
-describe("a caller", () => {
-  const status = (pending: number, caught: number, shared = 0) =>
-    [
-      ["SigPnd", pending],
-      ["ShdPnd", shared],
-      ["SigBlk", 0],
-      ["SigIgn", pipe],
-      ["SigCgt", caught]
-    ]
-      .map(([name, mask]) => `${name}:\t${mask?.toString(16).padStart(16, "0")}\n`)
-      .join("")
-  const bit = (signal: number) => 2 ** (signal - 1)
-  const [int, kill, pipe, term, child] = [bit(2), bit(9), bit(13), bit(15), bit(17)]
-
-  it("is dying when a signal waits that it neither catches nor ignores", () => {
-    expect([status(0, 0), status(child, 0), status(pipe, 0), status(int, int)].map(isFatal)).toEqual([
-      false,
-      false,
-      false,
-      false
-    ])
-    expect([status(kill, kill), status(term, int), status(int, int, term)].map(isFatal)).toEqual([true, true, true])
-  })
-})
-
-describe("the table of mounts", () => {
-  it("is read with its escapes and optional fields", () => {
-    const table = [
-      "22 1 8:1 / / rw,relatime shared:1 master:2 - ext4 /dev/sda1 rw",
-      "40 22 0:57 / /mnt/a\\040b rw - fuse.artifacts home rw,user_id=0",
-      ""
-    ].join("\n")
-    expect(mountpoints(table)).toEqual([
-      { path: "/", type: "ext4", device: "8:1" },
-      { path: "/mnt/a b", type: "fuse.artifacts", device: "0:57" }
-    ])
   })
 })
