@@ -6,8 +6,10 @@ import { Clock, Effect } from "effect"
 
 /** How often it is looked. */
 const lookMs = 5_000
-/** Behind a collection there is nothing more to be had for a while. */
-const againMs = 60_000
+/** The loop stands still for a collection: a twentieth of a second, and not more often than this. */
+const againMs = 15_000
+/** What must have come behind the last collection for another one to be worth it. */
+const worthBytes = 48 * 1024 * 1024
 /** What a process takes besides its heap and its buffers, and what need not be given back. */
 const slackBytes = 176 * 1024 * 1024
 /** A node that has more to do than this is not held up by it. */
@@ -21,22 +23,26 @@ const collector = (): Collect => {
   return runInNewContext("gc") as Collect
 }
 
-const isSlack = (): boolean => {
+const slackNow = (): number => {
   const { rss, heapUsed, external } = process.memoryUsage()
-  return rss - heapUsed - external > slackBytes
+  return rss - heapUsed - external
 }
 
 export const trimming: Effect.Effect<never> = Effect.gen(function* () {
   let collect: Collect | undefined
   let last = 0
+  /** What the last collection has not given back: more than this is needed, or lies in pieces. */
+  let left = 0
   for (let before = performance.eventLoopUtilization(); ; before = performance.eventLoopUtilization()) {
     yield* Effect.sleep(lookMs)
     const { utilization } = performance.eventLoopUtilization(before)
     const now = yield* Clock.currentTimeMillis
-    if (utilization > busyShare || now - last < againMs || !isSlack()) continue
+    if (utilization > busyShare || now - last < againMs) continue
+    if (slackNow() < Math.max(slackBytes, left + worthBytes)) continue
     last = now
     collect ??= collector()
     const begun = collect({ type: "major", execution: "async" })
     yield* Effect.promise(() => begun)
+    left = slackNow()
   }
 })
