@@ -79,6 +79,14 @@ const reference = async (place: string, mode: "memory" | "file"): Promise<Target
   return { name: `reference, ${mode}`, url, pid: child.pid ?? 0, stop: stopper(child) }
 }
 
+/** Bytes that are ready, written to sockets: what is measured of it is the machine, and the client. */
+const bare = async (): Promise<Target> => {
+  const program = join(import.meta.dirname, "parts/bare.ts")
+  const child = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "ignore"] })
+  const url = (await firstLine(child, "at ")).slice("at ".length)
+  return { name: "bare sockets", url, pid: child.pid ?? 0, stop: stopper(child) }
+}
+
 const body = "x".repeat(256)
 let streams = 0
 
@@ -154,6 +162,9 @@ export const appends = async (target: Target, lanes: number, streamCount: number
   return { ...row, all }
 }
 
+/** Events that come before those that count. */
+const warmEvents = 10
+
 /** One append every 20 ms, and when each of the subscribers has it. */
 const eventStreams = async ({ name, url, under }: Target, subscribers: number, history: number, count: number) => {
   const pool = new Pool(url, { connections: 4 })
@@ -174,7 +185,8 @@ const eventStreams = async ({ name, url, under }: Target, subscribers: number, h
   }
   for (let index = 0; index < subscribers; index++) await listen()
   await new Promise((resolve) => setTimeout(resolve, 300))
-  for (let index = 0; index < count; index++) {
+  for (let index = 0; index < warmEvents + count; index++) {
+    if (index === warmEvents) times.length = 0
     got = 0
     sentAt = performance.now()
     await append(pool, path, body)
@@ -194,20 +206,35 @@ const eventStreams = async ({ name, url, under }: Target, subscribers: number, h
   return row
 }
 
+/** What is read of a server. */
+const readings = async (target: Target, isQuick: boolean) => ({
+  live: await eventStreams(target, 500, 0, 40),
+  fresh: await eventStreams(target, 100, 0, 40),
+  old: await eventStreams(target, 100, 20_000, 40),
+  // A store that takes its time for each append would be written for minutes.
+  reads: await catchUps(target, isQuick, 32, 3)
+})
+
 const measure = async (target: Target, ms: number) => {
   const one = await appends(target, 1, 1, ms)
   const many = await appends(target, 64, 1, ms)
   const wide = await appends(target, 64, 64, ms)
-  const live = await eventStreams(target, 500, 0, 20)
-  const fresh = await eventStreams(target, 100, 0, 30)
-  const old = await eventStreams(target, 100, 20_000, 30)
-  // A store that takes its time for each append would be written for minutes.
-  const reads = await catchUps(target, many.perSecond > 1000, 32, 3)
   const json = await batches(target, 16, ms)
-  return { one, many, wide, live, fresh, old, reads, json }
+  return { one, many, wide, json, ...(await readings(target, many.perSecond > 1000)) }
 }
 
 type Measured = Awaited<ReturnType<typeof measure>>
+type Readings = Awaited<ReturnType<typeof readings>>
+
+const readingRatios = (mine: Readings, theirs: Readings) => ({
+  "p99 of 500 subscribers": round(mine.live.p99 / theirs.live.p99),
+  ...Object.fromEntries(
+    theirs.reads.map(({ of, perSecond }) => {
+      const own = mine.reads.find((row) => row.of === of)
+      return [`catch-up, ${of}`, round((own?.perSecond ?? 0) / perSecond)]
+    })
+  )
+})
 
 const ratios = (mine: Measured, name: string, theirs: Measured): void =>
   print({
@@ -215,19 +242,42 @@ const ratios = (mine: Measured, name: string, theirs: Measured): void =>
     "appends, 64 in flight": round(mine.many.perSecond / theirs.many.perSecond),
     "appends, 64 streams": round(mine.wide.perSecond / theirs.wide.perSecond),
     "p50 of one lane": round(mine.one.p50 / theirs.one.p50),
-    "p99 of 500 subscribers": round(mine.live.p99 / theirs.live.p99),
     "messages in batches": round(mine.json.perSecond / theirs.json.perSecond),
-    ...Object.fromEntries(
-      theirs.reads.map(({ of, perSecond }) => {
-        const own = mine.reads.find((row) => row.of === of)
-        return [`catch-up, ${of}`, round((own?.perSecond ?? 0) / perSecond)]
-      })
-    )
+    ...readingRatios(mine, theirs)
   })
 
-export const main = async (args: ReadonlyArray<string>): Promise<void> => {
+const each = async <A>(makers: ReadonlyArray<() => Promise<Target>>, use: (target: Target) => Promise<A>) => {
+  const results: Array<readonly [string, A]> = []
+  for (const make of makers) {
+    const target = await make()
+    try {
+      results.push([target.name, await use(target)])
+    } finally {
+      await target.stop()
+    }
+  }
+  return results
+}
+
+const historyRatio = ({ old, fresh }: Readings): void =>
+  print({ ratio: "100 subscribers, p50 with 20,000 records / without", value: round(old.p50 / fresh.p50) })
+
+/** Only what is read, beside what sockets and the client make possible here. */
+const readingOnly = async (place: string | undefined): Promise<void> => {
+  const peers = place === undefined ? [] : [() => reference(place, "memory")]
+  const all = await each([() => ours("sync"), bare, ...peers], (target) => readings(target, true))
+  const [[, mine], [, floor], [, theirs] = []] = all as [[string, Readings], [string, Readings], [string, Readings]?]
+  historyRatio(mine)
+  print({ ratios: "artifacts, sync / bare sockets", ...readingRatios(mine, floor) })
+  if (theirs === undefined) return
+  print({ ratios: "artifacts, sync / reference, memory", ...readingRatios(mine, theirs) })
+  print({ ratios: "bare sockets / reference, memory", ...readingRatios(floor, theirs) })
+}
+
+const run = async (args: ReadonlyArray<string>): Promise<void> => {
   const ms = args.includes("--short") ? 1000 : 3000
   const place = process.env["DURABLE_STREAMS_SERVER"]
+  if (args.includes("--reading")) return readingOnly(place)
   const makers: Array<() => Promise<Target>> = [() => ours("sync"), () => ours("process")]
   if (place !== undefined)
     makers.push(
@@ -242,17 +292,17 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
       () => ursula(binary, directory(), "disk"),
       () => ursula(binary, directory(), "memory")
     )
-  const measured: Array<readonly [string, Measured]> = []
-  for (const make of makers) {
-    const target = await make()
-    try {
-      measured.push([target.name, await measure(target, ms)])
-    } finally {
-      await target.stop()
-    }
-  }
+  const measured = await each(makers, (target) => measure(target, ms))
   const mine = measured[0]?.[1] as Measured
-  print({ ratio: "100 subscribers, p50 with 20,000 records / without", value: round(mine.old.p50 / mine.fresh.p50) })
+  historyRatio(mine)
   for (const [name, theirs] of measured.slice(1)) ratios(mine, name, theirs)
-  for (const made of directories) rmSync(made, { recursive: true, force: true })
+}
+
+/** `npm run bench -- streams [--short] [--reading] [--ursula BINARY]` */
+export const main = async (args: ReadonlyArray<string>): Promise<void> => {
+  try {
+    await run(args)
+  } finally {
+    for (const made of directories) rmSync(made, { recursive: true, force: true })
+  }
 }
