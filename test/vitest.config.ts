@@ -14,7 +14,7 @@ const project = (
   testTimeout: number,
   groupOrder: number,
   maxWorkers: number,
-  more: { readonly exclude?: Array<string>; readonly retry?: number } = {}
+  more: { readonly exclude?: Array<string>; readonly retry?: number; readonly setupFiles?: string } = {}
 ) => ({
   extends: true as const,
   test: {
@@ -44,9 +44,11 @@ export default defineConfig({
     passWithNoTests: false,
     projects: [
       project("tidy", "test/tidy.test.ts", 10 * second, 1, cores),
-      project("unit", "test/unit/**/*.test.ts", 10 * second, 1, cores),
-      project("property", "test/property/**/*.test.ts", 60 * second, 1, cores),
-      project("contract", "test/contract/**/*.test.ts", 60 * second, 1, cores),
+      project("unit", "test/unit/**/*.test.ts", 10 * second, 1, cores, { retry }),
+      project("property", "test/property/**/*.test.ts", 60 * second, 1, cores, {
+        setupFiles: "test/property/patience.ts"
+      }),
+      project("contract", "test/contract/**/*.test.ts", 60 * second, 1, cores, { retry }),
       project("sim", "test/sim/**/*.test.ts", 120 * second, 2, cores),
       project("real", "test/real/**/*.test.ts", 300 * second, 3, 2, { exclude: alone, retry }),
       project("alone", alone, 300 * second, 4, 1, { retry })
