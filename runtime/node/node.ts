@@ -137,7 +137,7 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   const keys = keyCheck(asking)
   doorkeeper.keys = keys
   yield* revoking(ground.bus, keys, (caller) => ground.drop?.(caller)).pipe(Effect.mapError(unusable(ground)))
-  const live = new Live()
+  const live = new Live((work) => void setImmediate(work))
   const { heard } = live
   const hosting = { node: options.node, kinds: kinds(), settings: settingsOf(options, shards), client: asking, heard }
   const placement = yield* placementOf(ground, hosting)

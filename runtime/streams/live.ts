@@ -5,6 +5,7 @@ import { partitionKind } from "../../messages/stream.ts"
 import type { StreamPartition } from "../../messages/stream-partition.ts"
 import type { Heard } from "../actor/owner.ts"
 import { hand } from "./guard.ts"
+import { type Later, Telling } from "./telling.ts"
 
 /** What a commit has changed about one stream. */
 export interface News {
@@ -33,8 +34,14 @@ export class Live {
   /** Appends and bytes that were committed on this node, for its metrics. */
   readonly counted = { appends: 0, bytes: 0 }
 
-  /** Hears of every commit, when everybody here has. */
+  /** Hears of every commit, in its turn. */
   also: Heard | undefined
+  private readonly telling: Telling
+
+  /** With `later`, many who listen to one stream are told some at a time. */
+  constructor(later?: Later) {
+    this.telling = new Telling(later)
+  }
 
   /** Hears of one stream until the given function is called. */
   listen(key: string, listener: Listener): () => void {
@@ -142,7 +149,6 @@ export class Live {
     if (news.end < 0 && !news.closed && !news.over && !news.created) return
     for (const listener of this.watching) hand(listener, news)
     const listeners = this.waiting.get(news.key)
-    // Whoever hears may go, or come, meanwhile.
-    if (listeners !== undefined) for (const listener of [...listeners]) hand(listener, news)
+    if (listeners !== undefined) this.telling.tell(news, listeners)
   }
 }
