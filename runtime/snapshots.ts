@@ -128,6 +128,10 @@ const make = (objects: typeof Objects.Service, prefix: string): typeof Snapshots
       }
       return undefined
     }),
+    at: Effect.fnUntraced(function* (name: string, version: number) {
+      const found = yield* read(name, yield* folderOf("at", name), version)
+      return typeof found === "string" ? undefined : found
+    }),
     prune: Effect.fnUntraced(function* (name: string, before: number) {
       const folder = yield* folderOf("prune", name)
       const old = (yield* versions(folder))

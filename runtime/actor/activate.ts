@@ -66,9 +66,10 @@ const read = Effect.fnUntraced(function* (owned: Owned, cell: Cell) {
 const attempt = Effect.fnUntraced(function* (owned: Owned, cell: Cell, tail: ReturnType<typeof wholeOf>) {
   cell.reset()
   let newest = 0
-  const snapshot = yield* owned.snapshots.latest(snapshotName(cell), (damaged) => {
+  const passedOver = (damaged: number): void => {
     newest = Math.max(newest, damaged)
-  })
+  }
+  const snapshot = (yield* covering(owned, cell)) ?? (yield* owned.snapshots.latest(snapshotName(cell), passedOver))
   newest = Math.max(newest, snapshot?.version ?? 0)
   if (snapshot !== undefined) yield* load(owned, cell, snapshot)
   const failure = yield* inSteps(replaying(owned, cell, yield* tail))
@@ -80,6 +81,13 @@ const attempt = Effect.fnUntraced(function* (owned: Owned, cell: Cell, tail: Ret
   const why = `${lost}, and the log behind it ends at version ${cell.version}`
   return corrupt(owned, owned.actors.head, `${cell.key}: ${why}`)
 })
+
+/** Which one is the newest need not be asked of the store for an actor that was put away here. */
+const covering = ({ snapshots }: Owned, cell: Cell) => {
+  const { restedAt } = cell
+  cell.restedAt = 0
+  return restedAt === 0 ? Effect.succeed(undefined) : snapshots.at(snapshotName(cell), restedAt)
+}
 
 /** Leaves the actor as new when the snapshot is of no use. */
 const load = Effect.fnUntraced(function* (owned: Owned, cell: Cell, { version, bytes }: Snapshot) {

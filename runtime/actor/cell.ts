@@ -53,6 +53,8 @@ export class Cell {
   /** Followers that wait for it to be made. */
   asking: Array<Delivery> = []
   usedAt = 0
+  /** It was put away by this owner, and a snapshot of this version holds all of it. */
+  restedAt = 0
 
   constructor(kind: Kind, id: string, key: string) {
     this.kind = kind

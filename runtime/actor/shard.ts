@@ -82,6 +82,7 @@ export class Shard {
     if (known !== undefined) return known
     const cell = new Cell(kind, id, key)
     cell.reset()
+    cell.restedAt = this.resting.get(key) ?? 0
     this.resting.delete(key)
     this.cells.set(key, cell)
     this.around.activate(cell)

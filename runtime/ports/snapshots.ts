@@ -26,6 +26,8 @@ export class Snapshots extends Context.Service<
       name: string,
       passedOver?: (version: number) => void
     ) => Effect.Effect<Snapshot | undefined, StoreFailed>
+    /** That of this version, for who knows that it is the newest; undefined when it is missing, or damaged. */
+    readonly at: (name: string, version: number) => Effect.Effect<Snapshot | undefined, StoreFailed>
     /** Removes versions older than this one. */
     readonly prune: (name: string, before: number) => Effect.Effect<void, StoreFailed>
   }

@@ -42,6 +42,12 @@ const slab = (actors: number): Snapshots["Service"] => {
       ? undefined
       : kept.subarray(Number(number) * slotBytes, (Number(number) + 1) * slotBytes)
   }
+  const newest = (name: string) => {
+    const slot = slotOf(name)
+    const version = slot?.readUInt32LE(0) ?? 0
+    if (slot === undefined || version === 0) return undefined
+    return { version, bytes: Buffer.from(slot.subarray(8, 8 + slot.readUInt32LE(4))) }
+  }
   return {
     prune: () => Effect.void,
     save: (name, { version, bytes: given }) =>
@@ -54,13 +60,8 @@ const slab = (actors: number): Snapshots["Service"] => {
         slot.writeUInt32LE(bytes.length, 4)
         slot.set(bytes, 8)
       }),
-    latest: (name) =>
-      Effect.sync(() => {
-        const slot = slotOf(name)
-        const version = slot?.readUInt32LE(0) ?? 0
-        if (slot === undefined || version === 0) return undefined
-        return { version, bytes: Buffer.from(slot.subarray(8, 8 + slot.readUInt32LE(4))) }
-      })
+    latest: (name) => Effect.sync(() => newest(name)),
+    at: (name) => Effect.sync(() => newest(name))
   }
 }
 

@@ -64,6 +64,16 @@ export const snapshotsContract = (
       expect((await run(objects.head(key))).size).toBeLessThan(mixed.length / 2)
     })
 
+    it("gives that of a version, and none where that one is missing or damaged", async () => {
+      await run(snapshots.save("known", { version: 1, bytes: bytes("one") }))
+      await run(snapshots.save("known", { version: 2, bytes: bytes("two") }))
+      expect(new TextDecoder().decode((await run(snapshots.at("known", 1)))?.bytes)).toBe("one")
+      expect(await run(snapshots.at("known", 3))).toBeUndefined()
+      await run(objects.put((await keysOf("known"))[0] ?? "", bytes("torn")))
+      expect(await run(snapshots.at("known", 1))).toBeUndefined()
+      expect((await run(snapshots.at("known", 2)))?.version).toBe(2)
+    })
+
     it("prunes what is older and nothing else", async () => {
       for (const version of [1, 2, 3, 4]) await run(snapshots.save("prune", { version, bytes: bytes("x") }))
       await run(snapshots.prune("prune", 3))

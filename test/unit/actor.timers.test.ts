@@ -159,11 +159,13 @@ describe("a timer", () => {
       Effect.gen(function* () {
         const settings = { checkpointEveryMs: 10, idleMs: 20, logEntriesMax: 0, logBytesMax: 0 }
         let isAway = false
-        const { latest } = ground.snapshots
+        const { latest, at } = ground.snapshots
+        const away = <A, E>(name: string, get: Effect.Effect<A, E>) =>
+          Effect.suspend(() => (isAway && name === "actors/bank/a" ? Effect.never : get))
         const snapshots = {
           ...ground.snapshots,
-          latest: (name: string) =>
-            Effect.suspend(() => (isAway && name === "actors/bank/a" ? Effect.never : latest(name)))
+          latest: (name: string) => away(name, latest(name)),
+          at: (name: string, version: number) => away(name, at(name, version))
         }
         yield* Effect.scoped(
           Effect.gen(function* () {
