@@ -5,6 +5,7 @@ import { mkdir, open, readdir, stat, unlink, utimes } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
+import { mayGoDirect, openDirect } from "./direct.ts"
 import { codeOf } from "./fault.ts"
 import type { Flusher } from "./flush.ts"
 
@@ -70,6 +71,35 @@ const writeAll = async (fd: number, bytes: Uint8Array): Promise<void> => {
   }
 }
 
+/** Past the page cache where the disk takes it so; a refusal comes before the first byte. */
+const writeDirect = async (path: string, bytes: Uint8Array): Promise<number | undefined> => {
+  const fd = openDirect(path)
+  if (fd === undefined) return undefined
+  try {
+    for (let at = 0; at < bytes.length; ) at += (await writeLater(fd, bytes, at, bytes.length - at, at)).bytesWritten
+    return fd
+  } catch (cause) {
+    closeSync(fd)
+    if (codeOf(cause) === "EINVAL") return undefined
+    unlinkSync(path)
+    throw cause
+  }
+}
+
+const written = async (path: string, bytes: Uint8Array): Promise<number> => {
+  const direct = mayGoDirect(bytes) ? await writeDirect(path, bytes) : undefined
+  if (direct !== undefined) return direct
+  const fd = openSync(path, "w", 0o600)
+  try {
+    await writeAll(fd, bytes)
+    return fd
+  } catch (cause) {
+    closeSync(fd)
+    unlinkSync(path)
+    throw cause
+  }
+}
+
 export interface Temporaries {
   /** Writes and syncs. It is the caller's to link or rename into place, and to remove. */
   readonly write: (bytes: Uint8Array) => Promise<Temporary>
@@ -81,7 +111,7 @@ export interface Temporaries {
 
 export const temporaries = (directory: string, { flush }: Flusher): Temporaries => {
   const own = `${spaceOf()}-${process.pid}-${randomUUID().slice(0, 8)}`
-  let written = 0
+  let count = 0
 
   const abandoned = async (name: string): Promise<boolean> => {
     const [space, pid] = name.split("-")
@@ -91,10 +121,9 @@ export const temporaries = (directory: string, { flush }: Flusher): Temporaries 
   }
   return {
     write: async (bytes) => {
-      const path = join(directory, `${own}-${++written}`)
-      const fd = openSync(path, "wx", 0o600)
+      const path = join(directory, `${own}-${++count}`)
+      const fd = await written(path, bytes)
       try {
-        await writeAll(fd, bytes)
         const seconds = stampMicros() / 1e6
         futimesSync(fd, seconds, seconds)
         await flush(fd, bytes.length <= atOnceBytesMax)

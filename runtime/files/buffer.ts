@@ -1,8 +1,20 @@
 /** The memory that written bytes wait in: how much of it is taken, and whole blocks of it that are used again. */
 import { blockBytesMax } from "../../messages/chunks.ts"
 
+/**
+ * Blocks are made so many at a time. They lie in memory of WebAssembly's, which is the only one here that surely begins
+ * at a page, so that a disk can take them from where they are. Each such memory has its price in address space.
+ */
+const blocksAtOnce = 8
+const wasmPageBytes = 64 * 1024
+
+/** The part of WebAssembly that is used here; its types come with those of browsers alone. */
+declare const WebAssembly: {
+  readonly Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
+}
+
 /** A fresh block costs a page fault for each 4 KiB; so many are kept for the next ones. */
-const keptBlocksMax = 16
+const keptBlocksMax = 24
 
 /** What a block begins with, or what its first write needs; it is copied four times at most until it is full. */
 const firstBytes = 16 * 1024
@@ -14,9 +26,17 @@ export class Buffers {
 
   private take(bytes: number): Uint8Array {
     this.used += bytes
-    const again = bytes === blockBytesMax ? this.kept.pop() : undefined
+    if (bytes === blockBytesMax) return this.kept.pop() ?? this.fresh()
     // Of its own, and not a part of Node's pool: it is given back as it is.
-    return again ?? new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
+    return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
+  }
+
+  private fresh(): Uint8Array {
+    const pages = (blocksAtOnce * blockBytesMax) / wasmPageBytes
+    const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages })
+    for (let index = 1; index < blocksAtOnce; index++)
+      this.kept.push(new Uint8Array(buffer, index * blockBytesMax, blockBytesMax))
+    return new Uint8Array(buffer, 0, blockBytesMax)
   }
 
   /** Room for this many bytes, with what is in `bytes` at its beginning. */

@@ -11,6 +11,7 @@ import { faultOf } from "../../adapters/disk/fault.ts"
 import { layer } from "../../adapters/disk/objects.ts"
 import { walk } from "../../adapters/disk/walk.ts"
 import { compareKeys } from "../../messages/keys.ts"
+import { Buffers } from "../../runtime/files/buffer.ts"
 import { Objects } from "../../runtime/ports/objects.ts"
 
 const scratch = mkdtempSync(join(tmpdir(), "artifacts-disk-"))
@@ -145,6 +146,24 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
     await using((store) => store.putIf("a", text("3"), { etag: second }))
   })
 
+  it("keeps large objects as they are, wherever they lie in memory and whatever their length", async () => {
+    const mib = 1024 * 1024
+    const memory = Uint8Array.from({ length: 2 * mib + 8192 }, (_, at) => at % 251)
+    const paged = new Buffers().grow(undefined, 4 * mib)
+    paged.set(memory)
+    const parts = [paged.subarray(0, 2 * mib), paged.subarray(4096, mib + 4096), paged.subarray(0, mib + 1)]
+    for (const from of [0, 1, 4080]) parts.push(memory.subarray(from, from + 2 * mib))
+    await using((store) =>
+      Effect.forEach(parts, (part, at) =>
+        Effect.gen(function* () {
+          const etag = yield* store.put(`large/${at}`, part)
+          expect(Buffer.compare(yield* store.get(`large/${at}`), part)).toBe(0)
+          expect(yield* store.head(`large/${at}`)).toEqual({ size: part.length, etag })
+        })
+      )
+    )
+    expect(readdirSync(join(root, ".new"))).toEqual([])
+  })
   it("hides and sweeps what a dead process left, and lets a living one finish", async () => {
     await using((store) => store.put("a", text("1")))
     const gone = other(dying, join(root, ".new"))
