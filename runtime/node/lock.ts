@@ -1,11 +1,12 @@
 /**
  * The lock on a data directory: the kernel lets go of it when its holder dies, so nothing stale is ever left behind.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, type Scope } from "effect"
 import { CannotStart } from "./fault.ts"
+import { readText } from "./files.ts"
 
 const sqliteBusy = 5
 
@@ -36,6 +37,14 @@ const take = (data: string): DatabaseSync => {
     database.close()
     throw cause
   }
+}
+
+/** Names a directory as nothing else is named while this host runs; undefined where the host does not tell its starts. */
+export const homeOf = (data: string): string | undefined => {
+  const start = readText("/proc/sys/kernel/random/boot_id")
+  if (start === undefined) return undefined
+  const { dev, ino } = statSync(data)
+  return `${start.trim()}/${dev}:${ino}`
 }
 
 /** Holds the directory until the scope closes. */

@@ -27,6 +27,7 @@ import { found } from "./founding.ts"
 import { type Ground, ownGround } from "./ground.ts"
 import { signer } from "./issuing.ts"
 import { listenAt } from "./listen.ts"
+import { homeOf } from "./lock.ts"
 import { leaveNotice } from "./notice.ts"
 import type { UpOptions } from "./options.ts"
 import { revoking } from "./revoking.ts"
@@ -139,7 +140,10 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   yield* revoking(ground.bus, keys, (caller) => ground.drop?.(caller)).pipe(Effect.mapError(unusable(ground)))
   const live = new Live((work) => void setImmediate(work))
   const { heard } = live
-  const hosting = { node: options.node, kinds: kinds(), settings: settingsOf(options, shards), client: asking, heard }
+  // The directory is locked: while this process lives, no other one is at home in it.
+  const home = homeOf(data.path)
+  const own = { node: options.node, ...(home !== undefined && { home }) }
+  const hosting = { ...own, kinds: kinds(), settings: settingsOf(options, shards), client: asking, heard }
   const placement = yield* placementOf(ground, hosting)
   const about = aboutOf(options, ground)
   const route = router(yield* routes({ ground, placement, about, asking, keys, data, options, live }))

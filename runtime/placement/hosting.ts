@@ -8,6 +8,8 @@ import type { Client } from "../client.ts"
 
 export interface Hosting {
   readonly node: string
+  /** What this process alone holds, until it dies: whoever held it before is dead. */
+  readonly home?: string
   readonly kinds: ReadonlyMap<string, Kind>
   readonly settings: Settings
   readonly client: Client

@@ -23,18 +23,26 @@ type Failed = RegistryConflict | RegistryDown
 /** This node's standing in the registry, which every beat renews. */
 class Membership {
   readonly node: string
+  private readonly home: string | undefined
   incarnation = ""
   revision = 0
   beats = 0
   /** By this node's own clock; nothing is answered from here on. */
   validUntil = 0
 
-  constructor(node: string) {
+  constructor({ node, home }: Hosting) {
     this.node = node
+    this.home = home
+  }
+
+  /** Of a process that had this node's name and its home: it has died, and its place is taken at once. */
+  isOfPredecessor({ key, value }: Record): boolean {
+    return this.home !== undefined && key === nodeKey(this.node) && (JSON.parse(value) as NodeRecord).home === this.home
   }
 
   record(ttlMs: number): string {
-    const record: NodeRecord = { node: this.node, incarnation: this.incarnation, ttlMs, beat: this.beats }
+    const { node, incarnation, beats: beat, home } = this
+    const record: NodeRecord = { node, incarnation, ttlMs, beat, ...(home !== undefined && { home }) }
     return JSON.stringify(record)
   }
 
@@ -53,7 +61,7 @@ export const leased = Effect.fnUntraced(function* (
   const registry = bounded(ports.registry, options.ttlMs / 3)
   const clock = yield* Clock.Clock
   const served = new Served()
-  const me = new Membership(hosting.node)
+  const me = new Membership(hosting)
   const sightings = new Sightings()
   const holding = new Map<number, Scope.Closeable>()
   const news = new Signal()
@@ -77,6 +85,7 @@ export const leased = Effect.fnUntraced(function* (
   const stopAll = Effect.suspend(() => stopEach([...holding.keys()]))
 
   const round = Effect.gen(function* () {
+    if (me.revision === 0) me.revision = (yield* registry.all).find((each) => me.isOfPredecessor(each))?.revision ?? 0
     const isRenewed = yield* beat(registry, me, options)
     const now = yield* Clock.currentTimeMillis
     const records = yield* registry.all

@@ -7,6 +7,8 @@ export interface NodeRecord {
   readonly incarnation: string
   readonly ttlMs: number
   readonly beat: number
+  /** What the node holds as long as its process lives, and no other process beside it. */
+  readonly home?: string
 }
 
 export interface ShardRecord {

@@ -49,7 +49,10 @@ const node = (ground: Ground, life: Life) =>
   Effect.gen(function* () {
     const { plan } = ground
     const ports = yield* portsOf(ground, life)
-    const hosting = { node: life.name, kinds, settings: plan.settings, client: client(ports.bus, plan.settings.shards) }
+    const asking = client(ports.bus, plan.settings.shards)
+    // Where hosts do not tell whether a process before has died, its lease has to end.
+    const home = plan.seed % 2 === 0 ? { home: life.name } : {}
+    const hosting = { node: life.name, ...home, kinds, settings: plan.settings, client: asking }
     yield* leased(ports, hosting, lease)
     return yield* Effect.never
   }).pipe(Effect.scoped, Effect.orDie)

@@ -25,11 +25,12 @@ const wired = Effect.fnUntraced(function* (store: RegistryStore) {
   return { cable, registry }
 })
 
-const join = Effect.fnUntraced(function* (ground: Ground, store: RegistryStore, name: string) {
+const join = Effect.fnUntraced(function* (ground: Ground, store: RegistryStore, name: string, home?: string) {
   const { cable, registry } = yield* wired(store)
   const scope = yield* Scope.make()
   const settings = { ...quiet, shards }
-  const hosting = { node: name, kinds: new Map([["bank", bankLike()]]), settings, client: ground.client }
+  const own = { node: name, ...(home !== undefined && { home }) }
+  const hosting = { ...own, kinds: new Map([["bank", bankLike()]]), settings, client: ground.client }
   const placement = yield* leased({ ...ground, registry }, hosting, options).pipe(Scope.provide(scope))
   const numbers = () => placement.held().map(({ shard }) => shard)
   return { ...placement, numbers, cable, leave: Scope.close(scope, Exit.void) }
@@ -72,6 +73,25 @@ describe("leases", () => {
         expect((yield* Clock.currentTimeMillis) - start).toBeLessThan(options.ttlMs)
         yield* two.leave
         expect([...store.records.keys()].filter((key) => key.startsWith("node-"))).toEqual([])
+      })
+    )
+  })
+
+  it("go at once to the process that is at home where their holder has died, and to no other of its name", () => {
+    inWorld((ground) =>
+      Effect.gen(function* () {
+        const store = registryStore()
+        const dead = yield* join(ground, store, "n1", "here")
+        yield* until(() => covered(dead))
+        dead.cable.isCut = true
+        const start = yield* Clock.currentTimeMillis
+        const elsewhere = yield* join(ground, store, "n1", "there")
+        yield* Effect.sleep(options.ttlMs / 4)
+        expect(elsewhere.numbers()).toEqual([])
+        const next = yield* join(ground, store, "n1", "here")
+        yield* until(() => covered(next))
+        expect((yield* Clock.currentTimeMillis) - start).toBeLessThan(options.ttlMs / 2)
+        for (const node of [dead, elsewhere, next]) yield* node.leave
       })
     )
   })
