@@ -274,7 +274,7 @@ export class Shard {
       events: JSON.stringify(made.events),
       reply
     }
-    const bytes = entryBytes(draft)
+    const bytes = roughBytes(draft)
     if (bytes > entryBytesMax) return this.fail(delivery, { _tag: "TooLarge", bytes, bytesMax: entryBytesMax })
     let state = cell.state
     for (const event of made.events) state = cell.kind.evolve(state, event, at)
@@ -307,6 +307,12 @@ export class Shard {
     this.around.refused(delivery.kind, failure._tag)
     delivery.answer(failedText(failure))
   }
+}
+
+/** Characters are only counted in bytes where it matters: one takes three at most, and most are ASCII. */
+const roughBytes = (entry: Entry): number => {
+  const length = entry.events.length + entry.reply.length
+  return length * 4 > entryBytesMax ? entryBytes(entry) : length
 }
 
 /** Half of a message: what comes on top of it rarely makes two, and the journal splits it when it does. */

@@ -43,6 +43,8 @@ export const sealingDefaults: Sealing = {
 const objectBytesMax = 8 * 1024 * 1024
 /** Its sections are one event, which has to fit into an entry of the journal. */
 const sectionsMax = 256
+/** Between two looks at all partitions those that fill quickly are looked at so many times. */
+const turnsEach = 8
 /** Less than this is not worth a section, unless memory runs out. */
 const worthBytes = 512
 /** What was written last stays in memory, where those who follow the tail read it. */
@@ -138,11 +140,18 @@ export class Sealer {
   }
 
   readonly run: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
-    for (;;) {
-      yield* Effect.sleep(this.sealing.everyMs)
-      for (const partition of this.partitions.ids.keys()) yield* this.look(partition)
+    for (let turn = 1; ; turn++) {
+      yield* Effect.sleep(this.sealing.everyMs / turnsEach)
+      for (const partition of this.partitions.ids.keys())
+        if (turn % turnsEach === 0 || this.isPressed(partition)) yield* this.look(partition)
     }
   })
+
+  /** At tens of megabytes a second a partition would be full before it is its turn. */
+  private isPressed(partition: number): boolean {
+    const { hotBytes } = this.sealing
+    return hotBytes > 0 && (this.partitions.peek(partition)?.state.hotBytes ?? 0) > 2 * hotBytes
+  }
 
   /** Seals and sweeps a partition as far as there is something to do; what fails is tried again when it is its turn. */
   look(partition: number): Effect.Effect<void> {
