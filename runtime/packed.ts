@@ -4,6 +4,8 @@ import { crc32, constants as zlib, zstdCompressSync, zstdDecompressSync } from "
 /** A block is compressed without a pause: at some 700 MB/s the loop stands still for 1.5 ms, not for a whole state. */
 const blockBytesMax = 1024 * 1024
 const blockHeadBytes = 12
+/** Numbers of eight bytes are read in place. */
+const alignment = 8
 /** The decompressor takes no smaller ones. */
 const chunkBytesMin = 64
 
@@ -26,10 +28,22 @@ export interface Packed {
   readonly parts: ReadonlyArray<Uint8Array>
 }
 
+/** What pieces are gathered in is used again: the collector is not to be woken for it with each state. */
+let spare: Buffer | undefined
+
 /** Takes bytes in pieces of any size; yields after each block. */
 export function* packing(pieces: ReadonlyArray<Uint8Array>): Generator<void, Packed> {
+  const gathered = spare ?? Buffer.allocUnsafeSlow(blockBytesMax)
+  spare = undefined
+  try {
+    return yield* packingIn(gathered, pieces)
+  } finally {
+    spare = gathered
+  }
+}
+
+function* packingIn(gathered: Buffer, pieces: ReadonlyArray<Uint8Array>): Generator<void, Packed> {
   const parts: Array<Uint8Array> = []
-  const gathered = Buffer.allocUnsafeSlow(blockBytesMax)
   let filled = 0
   let size = 0
   let blocks = 0
@@ -97,7 +111,9 @@ export function* unpacking(
   // No more room than the blocks can fill is taken, whatever a damaged head says.
   if (size > blocks * blockBytesMax || blocks * blockHeadBytes > file.length)
     return { damage: "its length is not what its head says" }
-  const whole = Buffer.allocUnsafeSlow(size)
+  // One block is the whole of it.
+  const whole = blocks === 1 ? undefined : Buffer.allocUnsafeSlow(size)
+  let only: Uint8Array = Buffer.alloc(0)
   let at = from
   let done = 0
   for (let block = 0; block < blocks; block++) {
@@ -110,10 +126,11 @@ export function* unpacking(
     if (raw?.length !== rawBytes || crc32(raw) !== file.readUInt32LE(at + 8))
       return { damage: `block ${block} fails its checksum` }
     if (done + rawBytes > size) return { damage: "its length is not what its head says" }
-    whole.set(raw, done)
+    if (whole === undefined) only = raw.byteOffset % alignment === 0 ? raw : new Uint8Array(raw)
+    else whole.set(raw, done)
     done += rawBytes
     at = end
     yield
   }
-  return at === file.length && done === size ? whole : { damage: "its length is not what its head says" }
+  return at === file.length && done === size ? (whole ?? only) : { damage: "its length is not what its head says" }
 }

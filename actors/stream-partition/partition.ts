@@ -3,7 +3,7 @@ import { type StreamPartition, streamPartition } from "../../messages/stream-par
 import type { Decider } from "../decider.ts"
 import { decide, oblige } from "./decide.ts"
 import { evolve } from "./evolve.ts"
-import { load, save } from "./saved.ts"
+import { load, save, saving } from "./saved.ts"
 import { initial, type State } from "./state.ts"
 import { answer } from "./view.ts"
 
@@ -21,6 +21,7 @@ export const partitionDecider: Decider<State, StreamPartition> = {
   evolve,
   answer,
   save,
+  saving,
   load,
   followed: true,
   mayOblige: (events) => events.includes('"origin":') || events.includes('"tell":'),

@@ -28,7 +28,15 @@ const alignment = 8
 
 const padding = (length: number): number => (alignment - (length % alignment)) % alignment
 
-export const save = (state: State): Uint8Array => {
+export const save = (state: State): Uint8Array => Buffer.concat(pieces(state))
+
+/** Of one moment: nothing of what they refer to is changed later. */
+// biome-ignore lint/correctness/useYield: it is one step.
+export function* saving(state: State): Generator<void, ReadonlyArray<Uint8Array>> {
+  return pieces(state)
+}
+
+const pieces = (state: State): ReadonlyArray<Uint8Array> => {
   const { records, index } = state.streams.save()
   const size = records.reduce((sum, { length }) => sum + length, 0)
   const at = size + padding(size)
@@ -39,7 +47,7 @@ export const save = (state: State): Uint8Array => {
   sizes.writeUInt32LE(head.length + padding(head.length), 4)
   const numbers = [index.hashes, index.places].map((each) => Buffer.from(each.buffer))
   const blank = Buffer.alloc(padding(head.length), " ")
-  return Buffer.concat([sizes, head, blank, ...records, Buffer.alloc(padding(size)), ...numbers])
+  return [sizes, head, blank, ...records, Buffer.alloc(padding(size)), ...numbers]
 }
 
 /** In place where that can be, and else from a copy. */

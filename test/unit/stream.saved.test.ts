@@ -54,4 +54,28 @@ describe("a snapshot of a partition", () => {
       expect(state.streams.get("a/50")).toBeUndefined()
     }
   })
+
+  it("is of the moment at which it was begun, whatever happens while its pieces are written", () => {
+    const evolve = (state: State, event: object, at: number): State =>
+      partitionDecider.evolve(state, event as never, at)
+    const append = (state: State, each: number): State => {
+      const { tail = 0 } = state.streams.look(`a/${each}`) ?? {}
+      const wire = { text: `<${each}>`.repeat(9), size: `<${each}>`.length * 9, count: 1 }
+      return evolve(state, { _tag: "Appended", stream: `a/${each}`, from: tail, wire }, 2)
+    }
+    let state = partitionDecider.initial("p0")
+    for (let each = 0; each < 1500; each++) {
+      state = evolve(state, { _tag: "StreamCreated", stream: `a/${each}`, contentType: "text/plain", by: "open" }, 1)
+      state = append(state, each)
+    }
+    // Some lie as a snapshot brought them, others were packed since, and the last ones are in use.
+    state = partitionDecider.load(partitionDecider.save(state), "p0")
+    for (let each = 0; each < 1200; each++) state = append(state, each)
+    const whole = Buffer.from(partitionDecider.save(state))
+    const pieces = partitionDecider.saving?.(state).next().value as ReadonlyArray<Uint8Array>
+    for (let each = 0; each < 1500; each++) state = append(state, 1499 - each)
+    for (let each = 0; each < 700; each++)
+      state = evolve(state, { _tag: "StreamRemoved", stream: `a/${each}`, pins: [] }, 3)
+    expect(Buffer.concat(pieces).equals(whole)).toBe(true)
+  })
 })
