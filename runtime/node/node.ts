@@ -16,6 +16,7 @@ import { type CannotServe, type HttpServer, httpServer } from "../http/server.ts
 import { type Issuing, sessions } from "../http/sessions.ts"
 import { streamGauges } from "../http/streams/gauges.ts"
 import { type KeyCheck, keyCheck } from "../keys.ts"
+import { heedful } from "../placement/heedful.ts"
 import type { Hosting, Placement } from "../placement/hosting.ts"
 import { leased } from "../placement/leased.ts"
 import { standalone } from "../placement/standalone.ts"
@@ -66,6 +67,15 @@ const groundOf = (
 
 const unusable = (ground: Ground) => (error: { readonly why: string }) =>
   new CannotStart({ why: `the bus ${ground.busUrl} cannot be used: ${error.why}` })
+
+/** Where others may die that are asked, nobody waits for their answers any longer than need be. */
+const impatient = (ground: Ground): Effect.Effect<Ground, CannotStart, Scope.Scope> =>
+  ground.registry === undefined
+    ? Effect.succeed(ground)
+    : heedful(ground.bus).pipe(
+        Effect.map((bus) => ({ ...ground, bus })),
+        Effect.mapError(unusable(ground))
+      )
 
 const placementOf = (ground: Ground, hosting: Hosting): Effect.Effect<Placement, never, Scope.Scope> =>
   ground.registry === undefined
@@ -129,7 +139,7 @@ export const node = Effect.fnUntraced(function* (options: UpOptions) {
   const opened = yield* openDataDir(options.data, options.program, options.shards)
   yield* Effect.forkScoped(trimming)
   const doorkeeper = new Doorkeeper()
-  const ground = yield* groundOf(options, opened, doorkeeper)
+  const ground = yield* Effect.flatMap(groundOf(options, opened, doorkeeper), impatient)
   const { shards } = ground
   // A new node has taken the number from its cluster.
   const data = { ...opened, shards }

@@ -32,7 +32,7 @@ describe("streams in simulated worlds", () => {
         return true
       }
     }
-    expect(Array.from({ length: 100 }, (_, index) => 200 + index).some(isSeen)).toBe(true)
+    expect(Array.from({ length: 100 }, (_, index) => 100 + index).some(isSeen)).toBe(true)
   })
 
   it("are not when a node answers from what it has folded so far, without asking the owner", () => {

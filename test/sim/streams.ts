@@ -9,6 +9,7 @@ import { partitionKind } from "../../messages/stream.ts"
 import type { Appended, Payload } from "../../messages/stream-partition.ts"
 import { kindOf } from "../../runtime/actor/kind.ts"
 import { client } from "../../runtime/client.ts"
+import { heedful } from "../../runtime/placement/heedful.ts"
 import { leased } from "../../runtime/placement/leased.ts"
 import { announced } from "../../runtime/streams/announced.ts"
 import { Live } from "../../runtime/streams/live.ts"
@@ -50,7 +51,8 @@ export const node = (ground: BareGround, life: Life, ready: (reached: Reached) =
     const { shards } = plan.settings
     const { objects, snapshots, bus, journal, registry } = yield* portsOf(ground, life)
     const live = new Live()
-    const asking = client(bus, shards)
+    const heeding = yield* heedful(bus)
+    const asking = client(heeding, shards)
     const hosting = { node: life.name, kinds, settings: plan.settings, client: asking, heard: live.heard }
     const { serving } = yield* leased({ bus, journal, snapshots, registry }, hosting, lease)
     const clock = yield* Clock.Clock
@@ -64,7 +66,16 @@ export const node = (ground: BareGround, life: Life, ready: (reached: Reached) =
       run: (partition, work) => runOne(partition, Effect.scoped(work))
     })
     const run = (work: Effect.Effect<void>) => void fork(work)
-    const around = { shards, bus, serving, client: asking, now, replicas, run, idPrefix: `${life.name}-${now()}` }
+    const around = {
+      shards,
+      bus: heeding,
+      serving,
+      client: asking,
+      now,
+      replicas,
+      run,
+      idPrefix: `${life.name}-${now()}`
+    }
     const partitions = new Partitions(around)
     yield* Effect.forkScoped(replicas.look)
     const sealer = new Sealer(partitions, objects, sealing)
