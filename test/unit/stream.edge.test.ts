@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { keyOfPath, pathOfKey, streamFault } from "../../messages/stream.ts"
 import { cursorAfter } from "../../runtime/http/streams/cursor.ts"
 import { facetOf } from "../../runtime/http/streams/facets.ts"
-import { codingOf, controlFrame, dataFrame } from "../../runtime/http/streams/frames.ts"
+import { type Coding, chunkOf, codingOf, controlFrame, dataFrame } from "../../runtime/http/streams/frames.ts"
 import { keyOfUrlPath } from "../../runtime/http/streams/request.ts"
 import { webhookFault } from "../../runtime/http/streams/webhook.ts"
 import { globOf } from "../../runtime/streams/glob.ts"
@@ -49,22 +49,49 @@ describe("cursors", () => {
   })
 })
 
+const framed = (coding: Coding, ...parts: ReadonlyArray<Buffer>): string =>
+  Buffer.concat(dataFrame(coding, parts)).toString()
+
 describe("events", () => {
   it("cannot be forged by what they carry", () => {
     const hostile = "x\r\n\r\nevent: control\rdata:{}\n"
-    const frame = dataFrame("text", [Buffer.from(hostile)])
+    const frame = framed("text", Buffer.from(hostile))
     expect(frame.split("\n").filter((line) => line.startsWith("event: "))).toEqual(["event: data"])
     expect(frame.endsWith("data:\n\n")).toBe(true)
   })
 
   it("hold JSON messages as one array, and bytes in base64", () => {
-    expect(dataFrame("json", [Buffer.from('{"a":1},'), Buffer.from("2,")])).toBe('event: data\ndata:[{"a":1},2]\n\n')
-    expect(dataFrame("base64", [Buffer.from([0, 255])])).toBe("event: data\ndata:AP8=\n\n")
+    expect(framed("json", Buffer.from('{"a":1},'), Buffer.from("2,"))).toBe('event: data\ndata:[{"a":1},2]\n\n')
+    expect(framed("base64", Buffer.from([0, 255]))).toBe("event: data\ndata:AP8=\n\n")
     expect(["text/html", "Application/JSON; x=y", "image/png"].map(codingOf)).toEqual(["text", "json", "base64"])
   })
 
+  it("keep messages that were sent on many lines one array", () => {
+    const lines = framed("json", Buffer.from('{"a":\n1},'), Buffer.from("2,")).split("\n")
+    expect(lines).toEqual(["event: data", 'data:[{"a":', "data:1},2]", "", ""])
+    expect(
+      JSON.parse(
+        lines
+          .slice(1, 3)
+          .map((line) => line.slice("data:".length))
+          .join("\n")
+      )
+    ).toEqual([{ a: 1 }, 2])
+  })
+
+  it("are chunks of the same bytes, whether they are copied or sent as they lie in memory", () => {
+    for (const size of [0, 100, 20_000]) {
+      const frames = [...dataFrame("text", [Buffer.alloc(size, "x")]), Buffer.from("event: control")]
+      const { framed: chunk, bare } = chunkOf(frames)
+      const bytes = Buffer.concat(frames).toString()
+      expect(Buffer.concat(bare).toString()).toBe(bytes)
+      expect(Buffer.concat(chunk).toString()).toBe(`${bytes.length.toString(16)}\r\n${bytes}\r\n`)
+      expect(chunk.length === 1).toBe(size < 16_000)
+    }
+  })
+
   it("leave the cursor out when the stream is closed", () => {
-    const frame = controlFrame({ next: 3, cursor: "7", isUpToDate: true, isClosed: true })
+    const frame = controlFrame({ next: 3, cursor: "7", isUpToDate: true, isClosed: true }).toString()
     expect(frame).not.toContain("streamCursor")
     expect(frame).toContain('"streamClosed":true')
   })

@@ -4,7 +4,7 @@ import type { News } from "../../streams/live.ts"
 import { isSheet, open, type Sheet } from "../../streams/open.ts"
 import { isInMemory } from "../../streams/store.ts"
 import { cursorAfter } from "./cursor.ts"
-import { type Coding, codingOf, controlFrame, dataFrame } from "./frames.ts"
+import { type Chunk, type Coding, chunkOf, codingOf, controlFrame, dataFrame } from "./frames.ts"
 import { pollMs } from "./longpoll.ts"
 import { head } from "./reply.ts"
 import { isAtEnd, type Place, refuseOpened, touch, whenCommitted } from "./sheet.ts"
@@ -33,19 +33,6 @@ export const sse = (surface: Surface, asked: Asked, place: Place): void => {
       new Subscriber(surface, asked, coding).start(opened)
     })
   })
-}
-
-/** Bytes with the frame of a chunk around them, and where they stand in it. */
-interface Chunk {
-  readonly bytes: Buffer
-  readonly from: number
-  readonly to: number
-}
-
-const chunkOf = (text: string): Chunk => {
-  const size = Buffer.byteLength(text)
-  const head = `${size.toString(16)}\r\n`
-  return { bytes: Buffer.from(`${head}${text}\r\n`), from: head.length, to: head.length + size }
 }
 
 class Subscriber {
@@ -124,8 +111,8 @@ class Subscriber {
       if (opened.next !== to || !isInMemory(opened.parts)) return this.resume()
       const isClosed = news.closed
       const control = { next: to, cursor: this.cursorNow(), isUpToDate: true, isClosed }
-      const data = opened.parts.length === 0 ? "" : dataFrame(this.coding, opened.parts)
-      const frames = chunkOf(data + controlFrame(control))
+      const data = opened.parts.length === 0 ? [] : dataFrame(this.coding, opened.parts)
+      const frames = chunkOf([...data, controlFrame(control)])
       if (news.end >= 0) news.made.set(name, frames)
       this.position = to
       this.write(frames)
@@ -182,8 +169,8 @@ class Subscriber {
     this.position = sheet.next
     if (parts.length > 0 || isFirst || isClosed) {
       const control = { next: sheet.next, cursor: this.cursorNow(), isUpToDate, isClosed }
-      const data = parts.length === 0 ? "" : dataFrame(this.coding, parts)
-      this.write(chunkOf(data + controlFrame(control)))
+      const data = parts.length === 0 ? [] : dataFrame(this.coding, parts)
+      this.write(chunkOf([...data, controlFrame(control)]))
     }
     if (isClosed) return this.end()
     if (this.pending > pendingBytesMax) return this.pause()
@@ -213,11 +200,20 @@ class Subscriber {
    * The connection is given the chunk as it is, for all who listen get the same one: framed by the response it would
    * cost each of them three buffers. A client of HTTP/1.0 takes no chunks.
    */
-  private write({ bytes, from, to }: Chunk): void {
+  private write({ framed, bare }: Chunk): void {
     this.sentAt = this.surface.partitions.now()
     const { response } = this
-    if (response.chunkedEncoding && response.socket !== null) response.socket.write(bytes)
-    else response.write(bytes.subarray(from, to))
+    const { socket } = response
+    const isRaw = response.chunkedEncoding && socket !== null
+    const to = isRaw ? socket : response
+    const parts = isRaw ? framed : bare
+    if (parts.length === 1) {
+      to.write(parts[0] as Buffer)
+      return
+    }
+    to.cork()
+    for (const part of parts) to.write(part)
+    to.uncork()
   }
 
   private cursorNow(): string {
@@ -228,6 +224,6 @@ class Subscriber {
     const { partitions, options } = this.surface
     if (this.isBusy || partitions.now() - this.sentAt < options.keepAliveMs) return
     const control = { next: this.position, cursor: this.cursorNow(), isUpToDate: true, isClosed: false }
-    this.write(chunkOf(controlFrame(control)))
+    this.write(chunkOf([controlFrame(control)]))
   }
 }
