@@ -1,5 +1,4 @@
 /** Gives memory back to the host: a process that was busy keeps what it needed then, and asks for it never again. */
-import { performance } from "node:perf_hooks"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { Clock, Effect } from "effect"
@@ -33,11 +32,13 @@ export const trimming: Effect.Effect<never> = Effect.gen(function* () {
   let last = 0
   /** What the last collection has not given back: more than this is needed, or lies in pieces. */
   let left = 0
-  for (let before = performance.eventLoopUtilization(); ; before = performance.eventLoopUtilization()) {
+  for (let before = yield* Clock.currentTimeMillis; ; before = yield* Clock.currentTimeMillis) {
+    // The time of the loop's own thread: on a host that others use it is also awake while it has to wait for them.
+    const since = process.threadCpuUsage()
     yield* Effect.sleep(lookMs)
-    const { utilization } = performance.eventLoopUtilization(before)
+    const { user, system } = process.threadCpuUsage(since)
     const now = yield* Clock.currentTimeMillis
-    if (utilization > busyShare || now - last < againMs) continue
+    if (user + system > busyShare * 1000 * (now - before) || now - last < againMs) continue
     if (slackNow() < Math.max(slackBytes, left + worthBytes)) continue
     last = now
     collect ??= collector()
