@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { leasesSubject } from "../../messages/subjects.ts"
 import { type Bus, TimedOut } from "../ports/bus.ts"
 
-/** A request that is given up has timed out early: whether it was handled is not known, and its id is the same again. */
+/** A request that is given up has timed out early: it may have been handled, and the next attempt has the same id. */
 export const heedful = Effect.fnUntraced(function* (bus: Bus["Service"]) {
   const waiting = new Set<() => void>()
   const givenUp = (subject: string) =>
