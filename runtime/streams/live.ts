@@ -81,6 +81,11 @@ export class Live {
     return sum
   }
 
+  /** Whether there is news of a stream that has not been told to everybody yet. */
+  isTelling(key: string): boolean {
+    return this.telling.isUnderWay(key)
+  }
+
   /** The keys of streams that somebody hears of. */
   keys(): Iterable<string> {
     return this.waiting.keys()

@@ -36,6 +36,11 @@ export class Telling {
     }
   }
 
+  /** Whether some who listen to it do not know yet what was committed. */
+  isUnderWay(key: string): boolean {
+    return this.turns.has(key)
+  }
+
   /** True when all have been told. Whoever hears may go, or come, meanwhile. */
   private some(turn: Turn): boolean {
     const { news, listeners, told } = turn

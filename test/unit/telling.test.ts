@@ -27,12 +27,14 @@ describe("telling", () => {
     const { heard, listeners } = crowd(300)
     telling.tell(newsOf("a", 1), listeners)
     expect(heard.filter((own) => own.length === 1)).toHaveLength(128)
+    expect([telling.isUnderWay("a"), telling.isUnderWay("b")]).toEqual([true, false])
     telling.tell(newsOf("a", 2), listeners)
     const other = crowd(2)
     telling.tell(newsOf("b", 7), other.listeners)
     expect(other.heard).toEqual([[7], [7]])
     while (waiting.length > 0) next()
     expect(heard.every((own) => own.join() === "1,2")).toBe(true)
+    expect(telling.isUnderWay("a")).toBe(false)
   })
 
   it("tells nobody who has gone, and nobody of what was before they came", () => {

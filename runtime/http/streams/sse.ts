@@ -221,8 +221,10 @@ class Subscriber {
   }
 
   private keepAlive(): void {
-    const { partitions, options } = this.surface
+    const { partitions, options, live } = this.surface
     if (this.isBusy || partitions.now() - this.sentAt < options.keepAliveMs) return
+    // It is not up to date, and is about to be.
+    if (live.isTelling(this.asked.key)) return
     const control = { next: this.position, cursor: this.cursorNow(), isUpToDate: true, isClosed: false }
     this.write(chunkOf([controlFrame(control)]))
   }
