@@ -2,15 +2,18 @@
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { performance } from "node:perf_hooks"
 import { Effect } from "effect"
 import { connection } from "../../adapters/nats/connection.ts"
 import { parseCreds } from "../../adapters/nats/credentials.ts"
 import { directory } from "../real/child.ts"
 import { launcher, type NodeProcess, nodeProcess } from "../real/node.ts"
 import { find, natsCluster } from "../real/servers.ts"
-import { appends, cpuOf, type Target, warmCount } from "./streams.ts"
+import { rate } from "./parts/rate.ts"
+import { inBatches, overNats, toNothing } from "./parts/roads.ts"
+import { appends, cpuOf, type Target } from "./streams.ts"
 
+/** Of a new installation. */
+const shards = 16
 /** A node gives shards away to a new one within some heartbeats. */
 const sharedSeconds = 60
 
@@ -25,34 +28,14 @@ const raw = async (nats: Connection, lanes: number, ms: number) => {
     nats.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout: 10_000 })
   await ask("STREAM.CREATE.RAW", { name: "RAW", subjects: ["raw.>"], num_replicas: 3, storage: "file" })
   const payload = Buffer.alloc(256, "x")
-  const times: Array<number> = []
-  let count = 0
-  const lane = async (until: number): Promise<void> => {
-    while (performance.now() < until && times.length < most) {
-      const from = performance.now()
-      const reply = await nats.request("raw.one", payload, { timeout: 10_000 })
-      if (reply.string().includes('"error"')) throw new Error(reply.string())
-      times.push(performance.now() - from)
-      count += 1
-    }
-  }
-  const all = (until: number) => Promise.all(Array.from({ length: lanes }, () => lane(until)))
-  let most = warmCount(lanes)
-  await all(performance.now() + 4 * ms)
-  times.length = 0
-  most = Number.POSITIVE_INFINITY
-  const own = process.cpuUsage()
-  const from = performance.now()
-  await all(from + ms)
-  const seconds = (performance.now() - from) / 1000
+  const row = await rate({ lanes, ms }, async () => {
+    const reply = await nats.request("raw.one", payload, { timeout: 10_000 })
+    if (reply.string().includes('"error"')) throw new Error(reply.string())
+  })
   await ask("STREAM.DELETE.RAW", {})
-  times.sort((a, b) => a - b)
-  const at = (q: number): number => round(times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? 0)
-  const { user, system } = process.cpuUsage(own)
-  const clientUs = round((user + system) / times.length)
-  const row = { perSecond: round(times.length / seconds), p50: at(0.5), p99: at(0.99), clientUs }
-  print({ bench: "publish 256 B", lanes, server: "raw JetStream R3, sync_interval always", ...row })
-  return { ...row, all: count }
+  const { all, ...figures } = row
+  print({ bench: "publish 256 B", lanes, server: "raw JetStream R3, sync_interval always", ...figures })
+  return row
 }
 
 const measured = (ms: number) =>
@@ -97,6 +80,17 @@ const measured = (ms: number) =>
       })
     yield* compare(one, 64)
     yield* compare(one, 1)
+    yield* Effect.promise(async () => {
+      await toNothing(64, ms)
+      const theirs = await raw(nats, 64, ms)
+      const requests = await overNats(nats, one, shards, 64, ms)
+      const frames = await inBatches(one, 16, ms)
+      print({
+        ratios: `${one.name} / raw JetStream R3, appends per second`,
+        "over NATS": round(requests.perSecond / theirs.perSecond),
+        "by append-batch": round(frames.perSecond / theirs.perSecond)
+      })
+    })
     const more = [yield* started("two"), yield* started("three")]
     yield* shared([node, ...more])
     const others = more.map(({ url, pid }) => ({ url, pid: pid() ?? 0 }))

@@ -11,6 +11,7 @@ import { launcher } from "../real/node.ts"
 import { batches } from "./parts/batches.ts"
 import { catchUps } from "./parts/history.ts"
 import { heard, Lane } from "./parts/lane.ts"
+import { warmCount } from "./parts/rate.ts"
 import { ursula } from "./parts/ursula.ts"
 
 export interface Target {
@@ -109,8 +110,6 @@ const append = async (pool: Pool, path: string, payload: string | Buffer, type =
 const quantile = (sorted: ReadonlyArray<number>, q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0
 
-/** What runs cold is compiled beside it, on the same processors: so many appends come before those that count. */
-export const warmCount = (lanes: number): number => (lanes > 1 ? 20_000 : 1_000)
 const warmMsMax = 15_000
 
 /** So many lanes, each with one append under way at a time, for so long. */
