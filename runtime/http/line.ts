@@ -26,6 +26,9 @@ export class Line {
   readonly #over: (line: Line) => void
   readonly #out: Out
   #waiting: Buffer | undefined
+  /** Further parts of a request, until it has so many bytes: they are put together once. */
+  #parts: Array<Buffer> = []
+  #missing = 0
   #answering: WholeResponse | undefined
   /** The last head as it came: most clients repeat theirs. */
   #lastBytes: Buffer | undefined
@@ -51,9 +54,21 @@ export class Line {
 
   readonly #hear = (part: Buffer): void => {
     if (this.#isOver) return
-    this.#waiting = this.#waiting === undefined ? part : Buffer.concat([this.#waiting, part])
+    if (this.#missing > 0) {
+      this.#parts.push(part)
+      this.#missing -= part.length
+      if (this.#missing > 0) return
+      this.#join()
+    } else this.#waiting = this.#waiting === undefined ? part : Buffer.concat([this.#waiting, part])
     if (this.#answering === undefined) this.#read()
-    else if (this.#waiting.length > aheadBytesMax) this.#socket.pause()
+    else if ((this.#waiting?.length ?? 0) > aheadBytesMax) this.#socket.pause()
+  }
+
+  /** All that is there of the request. */
+  #join(): void {
+    if (this.#parts.length > 0) this.#waiting = Buffer.concat([this.#waiting ?? Buffer.alloc(0), ...this.#parts])
+    this.#parts = []
+    this.#missing = 0
   }
 
   /** Whether the client has gone or only says no more is not to be told: as with node:http, it has gone. */
@@ -90,7 +105,7 @@ export class Line {
 
   /** Answers that are there at once do not make this call itself: a client may send thousands of requests ahead. */
   #read(): void {
-    if (this.#isReading) return
+    if (this.#isReading || this.#missing > 0) return
     this.#isReading = true
     while (this.#answering === undefined && this.#waiting !== undefined) {
       // Who does not read its answers gets no more of them.
@@ -109,7 +124,10 @@ export class Line {
     if (bodyAt === undefined) return false
     const head = this.#last as Head
     const end = bodyAt + head.bodyBytes
-    if (waiting.length < end) return this.#await()
+    if (waiting.length < end) {
+      this.#missing = end - waiting.length
+      return this.#await()
+    }
     this.#isPart = false
     this.#waiting = waiting.length === end ? undefined : waiting.subarray(end)
     const response = new WholeResponse(this.#out, head.method === "HEAD")
@@ -174,6 +192,7 @@ export class Line {
 
   #leave(): void {
     const socket = this.#socket
+    this.#join()
     const waiting = this.#waiting
     this.#waiting = undefined
     socket.off("data", this.#hear)
