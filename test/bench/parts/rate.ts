@@ -11,8 +11,8 @@ export interface Rate {
   readonly all: number
 }
 
-/** What runs cold is compiled beside it, on the same processors: so many come before those that count. */
-export const warmCount = (lanes: number): number => (lanes > 1 ? 20_000 : 1_000)
+/** What runs cold is compiled beside it, on the same processors, and is quicker again after some tens of thousands. */
+export const warmCount = (lanes: number): number => (lanes > 1 ? 60_000 : 1_000)
 const warmMsMax = 15_000
 
 const round = (value: number): number => Number(value.toPrecision(4))
