@@ -14,6 +14,15 @@ const slackBytes = 176 * 1024 * 1024
 /** A node that has more to do than this is not held up by it. */
 const busyShare = 0.3
 
+/**
+ * By how many percent the heap of a quiet node may grow before it is collected. Left alone, the engine lets it grow by
+ * almost nothing then, and whoever wakes an actor waits for a collection; of a busy node it knows better.
+ */
+const quietPercent = 60
+const ownPercent = 0
+
+const letGrow = (percent: number): void => setFlagsFromString(`--heap-growing-percent=${percent}`)
+
 type Collect = (options: { readonly type: "major"; readonly execution: "async" }) => Promise<void>
 
 /** The engine gives pages back when it collects all of its heap, and does so of its own accord only when it grows. */
@@ -30,6 +39,7 @@ const slackNow = (): number => {
 export const trimming: Effect.Effect<never> = Effect.gen(function* () {
   let collect: Collect | undefined
   let last = 0
+  let wasBusy = true
   /** What the last collection has not given back: more than this is needed, or lies in pieces. */
   let left = 0
   for (let before = yield* Clock.currentTimeMillis; ; before = yield* Clock.currentTimeMillis) {
@@ -38,8 +48,10 @@ export const trimming: Effect.Effect<never> = Effect.gen(function* () {
     yield* Effect.sleep(lookMs)
     const { user, system } = process.threadCpuUsage(since)
     const now = yield* Clock.currentTimeMillis
-    if (user + system > busyShare * 1000 * (now - before) || now - last < againMs) continue
-    if (slackNow() < Math.max(slackBytes, left + worthBytes)) continue
+    const isBusy = user + system > busyShare * 1000 * (now - before)
+    if (isBusy !== wasBusy) letGrow(isBusy ? ownPercent : quietPercent)
+    wasBusy = isBusy
+    if (isBusy || now - last < againMs || slackNow() < Math.max(slackBytes, left + worthBytes)) continue
     last = now
     collect ??= collector()
     const begun = collect({ type: "major", execution: "async" })
