@@ -19,8 +19,9 @@ export interface Durable {
   readonly make: (directory: string) => Promise<void>
 }
 
-export const durable = (root: string, { flush }: Flusher): Durable => {
+export const durable = (root: string, { flush, synced }: Flusher): Durable => {
   const syncOnce = async (directory: string): Promise<void> => {
+    if (!synced) return
     const fd = openSync(directory, "r")
     try {
       await flush(fd, true)

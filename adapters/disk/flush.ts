@@ -14,13 +14,20 @@ const newestShare = 0.25
 const lookEvery = 16
 
 export class Flusher {
+  readonly synced: boolean
   /** Who is at work: only one that is alone may keep the thread. */
   working = 0
   /** At first it is not known, and so left to a thread. */
   private ms = quickMs
   private count = 0
 
+  /** Without `synced` nothing is waited for: what is stored survives every process, and not the loss of power. */
+  constructor(synced = true) {
+    this.synced = synced
+  }
+
   readonly flush = async (fd: number, isSmall: boolean): Promise<void> => {
+    if (!this.synced) return
     const isQuick = this.ms < quickMs || ++this.count % lookEvery === 0
     if (!isSmall || this.working > 1 || !isQuick) return await later(fd)
     const began = performance.now()

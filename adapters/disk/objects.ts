@@ -237,17 +237,21 @@ const makeRoot = async (root: string, names: Durable): Promise<void> => {
   }
 }
 
-/** Opens the directory, made if it is not there, and sweeps what dead processes have left half-written. */
-export const layer = (path: string): Layer.Layer<Objects, StoreFailed> =>
+/**
+ * Opens the directory, made if it is not there, and sweeps what dead processes have left half-written. Without `synced`
+ * an object that was stored can be lost with the power.
+ */
+export const layer = (path: string, { synced = true } = {}): Layer.Layer<Objects, StoreFailed> =>
   Layer.effect(
     Objects,
     Effect.gen(function* () {
       const root = resolve(path)
-      const flusher = new Flusher()
+      const flusher = new Flusher(synced)
       const names = durable(root, flusher)
       const files = temporaries(join(root, newFolder), flusher)
       yield* attempt("open", root, () => makeRoot(root, names))
       const swept = yield* attempt("open", root, () => files.sweep())
+      yield* Effect.addFinalizer(() => Effect.promise(files.end))
       if (swept > 0) yield* Effect.logInfo("unfinished objects were swept away", { place: root, count: swept })
       const lock = yield* openLock(join(root, lockFile))
       return service({ root, lock, durable: names, temporaries: files, flusher }, yield* Semaphore.make(openFilesMax))

@@ -1,6 +1,16 @@
 /** Files on their way into the store: written and synced under a name of their own, invisible until they are whole. */
 import { createHash, randomUUID } from "node:crypto"
-import { closeSync, fstatSync, futimesSync, openSync, readlinkSync, unlinkSync, write, writeSync } from "node:fs"
+import {
+  closeSync,
+  fstatSync,
+  futimesSync,
+  open as openFile,
+  openSync,
+  readlinkSync,
+  unlinkSync,
+  write,
+  writeSync
+} from "node:fs"
 import { mkdir, open, readdir, stat, unlink, utimes } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
@@ -15,6 +25,7 @@ import type { Flusher } from "./flush.ts"
  */
 const atOnceBytesMax = 256 * 1024
 
+const openLater = promisify(openFile)
 const writeLater = promisify(write)
 
 /** What a process elsewhere left behind is given this long: nobody writes one object for a day. */
@@ -80,22 +91,71 @@ const writeDirect = async (path: string, bytes: Uint8Array): Promise<number | un
     return fd
   } catch (cause) {
     closeSync(fd)
-    if (codeOf(cause) === "EINVAL") return undefined
     unlinkSync(path)
+    if (codeOf(cause) === "EINVAL") return undefined
     throw cause
   }
 }
 
-const written = async (path: string, bytes: Uint8Array): Promise<number> => {
-  const direct = mayGoDirect(bytes) ? await writeDirect(path, bytes) : undefined
-  if (direct !== undefined) return direct
-  const fd = openSync(path, "w", 0o600)
+interface Open {
+  readonly path: string
+  readonly fd: number
+}
+
+/**
+ * A file that is made and opened while the one before it is being synced: to make a file is the larger part of storing
+ * little, where files were removed shortly before most of all.
+ */
+class Spare {
+  private next: Promise<Open | undefined> | undefined
+  private isOver = false
+  private readonly fresh: () => string
+
+  constructor(fresh: () => string) {
+    this.fresh = fresh
+  }
+
+  prepare(): void {
+    if (this.isOver || this.next !== undefined) return
+    const path = this.fresh()
+    this.next = openLater(path, "wx", 0o600).then(
+      (fd) => ({ path, fd }),
+      // Whoever needs one says what is wrong.
+      () => undefined
+    )
+  }
+
+  async take(): Promise<Open> {
+    const { next } = this
+    this.next = undefined
+    const prepared = await next
+    if (prepared !== undefined) return prepared
+    const path = this.fresh()
+    return { path, fd: openSync(path, "w", 0o600) }
+  }
+
+  async end(): Promise<void> {
+    this.isOver = true
+    const left = await this.next
+    if (left === undefined) return
+    closeSync(left.fd)
+    unlinkSync(left.path)
+  }
+}
+
+const written = async (spare: Spare, fresh: () => string, bytes: Uint8Array): Promise<Open> => {
+  if (mayGoDirect(bytes)) {
+    const path = fresh()
+    const fd = await writeDirect(path, bytes)
+    if (fd !== undefined) return { path, fd }
+  }
+  const open = await spare.take()
   try {
-    await writeAll(fd, bytes)
-    return fd
+    await writeAll(open.fd, bytes)
+    return open
   } catch (cause) {
-    closeSync(fd)
-    unlinkSync(path)
+    closeSync(open.fd)
+    unlinkSync(open.path)
     throw cause
   }
 }
@@ -107,11 +167,15 @@ export interface Temporaries {
   readonly younger: (temporary: Temporary, than: Stat) => Promise<string>
   /** Removes what dead processes have left. */
   readonly sweep: () => Promise<number>
+  /** Nothing is written any more. */
+  readonly end: () => Promise<void>
 }
 
 export const temporaries = (directory: string, { flush }: Flusher): Temporaries => {
   const own = `${spaceOf()}-${process.pid}-${randomUUID().slice(0, 8)}`
   let count = 0
+  const fresh = () => join(directory, `${own}-${++count}`)
+  const spare = new Spare(fresh)
 
   const abandoned = async (name: string): Promise<boolean> => {
     const [space, pid] = name.split("-")
@@ -121,11 +185,11 @@ export const temporaries = (directory: string, { flush }: Flusher): Temporaries 
   }
   return {
     write: async (bytes) => {
-      const path = join(directory, `${own}-${++count}`)
-      const fd = await written(path, bytes)
+      const { fd, path } = await written(spare, fresh, bytes)
       try {
         const seconds = stampMicros() / 1e6
         futimesSync(fd, seconds, seconds)
+        spare.prepare()
         await flush(fd, bytes.length <= atOnceBytesMax)
         return { path, etag: etagOf(fstatSync(fd, { bigint: true })) }
       } catch (cause) {
@@ -163,6 +227,7 @@ export const temporaries = (directory: string, { flush }: Flusher): Temporaries 
         }
       }
       return swept
-    }
+    },
+    end: () => spare.end()
   }
 }

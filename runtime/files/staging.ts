@@ -92,22 +92,19 @@ export class Stage {
     return { segment: segment.number, at, off: 0, len }
   }
 
-  begun(record: BegunRecord): ScratchFailed | undefined {
-    const done = this.append(jsonRecord(record), [record.run])
-    return "why" in done ? done : undefined
-  }
-
   /** A process that comes after this one has to say what this one could not say any more. */
   failed(record: FailedRecord): ScratchFailed | undefined {
     const done = this.append(jsonRecord(record), [record.run])
     return "why" in done ? done : undefined
   }
 
-  bytes(place: BytesPlace, data: Uint8Array): Extent | ScratchFailed {
+  /** Bytes of a run; with the first of them, that it was begun. */
+  bytes(place: BytesPlace, data: Uint8Array, begun?: BegunRecord): Extent | ScratchFailed {
     const head = bytesHead(place, data)
-    const done = this.append([head, data], [place.run])
+    const before = begun === undefined ? [] : jsonRecord(begun)
+    const done = this.append([...before, head, data], [place.run])
     if ("why" in done) return done
-    return { segment: done.segment, at: done.at + head.length, off: place.off, len: data.length }
+    return { segment: done.segment, at: done.at + done.len - data.length, off: place.off, len: data.length }
   }
 
   sent(record: SentRecord): ScratchFailed | undefined {

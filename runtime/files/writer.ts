@@ -152,8 +152,10 @@ export class Writer {
     const { slice } = run
     const { append, at, number, who } = run
     const { session } = this.host
-    if (begun && stage?.begun({ kind: "begun", run: number, ino: file.ino, append, at, who, session })) return false
-    const extent = stage?.bytes({ run: number, off, ms: run.writtenMs, request }, data)
+    const record = begun
+      ? ({ kind: "begun", run: number, ino: file.ino, append, at, who, session } as const)
+      : undefined
+    const extent = stage?.bytes({ run: number, off, ms: run.writtenMs, request }, data, record)
     if (extent !== undefined && "why" in extent) return false
     slice.put(off, data, this.buffers, extent !== undefined)
     slice.staged(off, data.length, extent)

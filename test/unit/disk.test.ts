@@ -164,11 +164,19 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
     )
     expect(readdirSync(join(root, ".new"))).toEqual([])
   })
+  it("stores the same without waiting for the disk, where that is asked for", async () => {
+    const unsynced = layer(root, { synced: false })
+    const put = Effect.flatMap(Objects, (store) => store.put("a/b", text("1")))
+    await Effect.runPromise(Effect.provide(put, unsynced))
+    expect(new TextDecoder().decode(await using((store) => store.get("a/b")))).toBe("1")
+    expect(readdirSync(join(root, ".new"))).toEqual([])
+  })
   it("hides and sweeps what a dead process left, and lets a living one finish", async () => {
     await using((store) => store.put("a", text("1")))
     const gone = other(dying, join(root, ".new"))
     await gone.ended
-    expect(readdirSync(join(root, ".new")).length).toBe(1)
+    // What it had written, and what it had made for the next object.
+    expect(readdirSync(join(root, ".new")).length).toBe(2)
     await using(() => Effect.void)
     expect(readdirSync(join(root, ".new"))).toEqual([])
     writeFileSync(join(root, ".new", "elsewhere-1-a-1"), "young, from another host")
