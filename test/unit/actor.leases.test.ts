@@ -1,7 +1,9 @@
 /** Nodes that share the shards: they come, go, stop answering in time, and nobody serves a shard beside another. */
-import { Clock, Context, Effect, Exit, Layer, Scope } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { describe, expect, it } from "vitest"
 import { layer as memoryRegistry, type RegistryStore, registryStore } from "../../adapters/memory/registry.ts"
+import { leasesSubject } from "../../messages/subjects.ts"
+import { heedful } from "../../runtime/placement/heedful.ts"
 import { leased } from "../../runtime/placement/leased.ts"
 import { Registry, RegistryDown } from "../../runtime/ports/registry.ts"
 import { bankLike, type Ground, inWorld, quiet, until } from "./hosted.ts"
@@ -41,6 +43,28 @@ type Node = Effect.Success<ReturnType<typeof join>>
 const covered = (...nodes: ReadonlyArray<Node>): boolean =>
   new Set(nodes.flatMap((node) => node.numbers())).size === shards &&
   nodes.reduce((sum, node) => sum + node.numbers().length, 0) === shards
+
+describe("a heedful bus", () => {
+  it("gives up what is under way when shards change hands, and nothing later", () => {
+    inWorld(({ bus }) =>
+      Effect.gen(function* () {
+        yield* bus.subscribe("deaf", () => {})
+        yield* bus.subscribe("prompt", (message) => message.respond("here"))
+        const heeding = yield* heedful(bus)
+        const ask = (subject: string) => heeding.request(subject, { body: "", timeoutMs: 2_000 })
+        const asked = yield* Effect.forkChild(Effect.flip(ask("deaf")))
+        yield* Effect.sleep(10)
+        const start = yield* Clock.currentTimeMillis
+        bus.publish(leasesSubject, "")
+        expect((yield* Fiber.join(asked))._tag).toBe("TimedOut")
+        expect((yield* Clock.currentTimeMillis) - start).toBeLessThan(100)
+        expect(Buffer.from((yield* ask("prompt")).body).toString()).toBe("here")
+        yield* Effect.flip(ask("deaf"))
+        expect((yield* Clock.currentTimeMillis) - start).toBeGreaterThanOrEqual(2_000)
+      })
+    )
+  })
+})
 
 describe("leases", () => {
   it("give a lonely node everything, and half of it to the one who comes", () => {

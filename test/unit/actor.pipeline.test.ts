@@ -9,6 +9,8 @@ import { bankLike, inWorld } from "./hosted.ts"
 
 interface Append {
   readonly entries: ReadonlyArray<Entry>
+  /** How many answers had left before. */
+  readonly answered: number
   readonly acknowledge: () => void
   readonly fail: (error: Fenced | Unavailable) => void
 }
@@ -41,6 +43,7 @@ const started = Effect.fnUntraced(function* (window: number) {
         })
         appends.push({
           entries,
+          answered: answers.length,
           acknowledge: () => Deferred.doneUnsafe(done, Effect.succeed(positions)),
           fail: (error) => Deferred.doneUnsafe(done, Effect.fail(error))
         })
@@ -81,6 +84,24 @@ describe("the pipeline", () => {
         yield* settle
         expect(answers).toEqual(["1 ok"])
         expect(appends[1]?.entries.map(({ id }) => id)).toEqual(["b", "b", "c", "a"])
+      })
+    )
+  })
+
+  it("sends what waits before it answers, so that the journal works while answers are written", () => {
+    inWorld(() =>
+      Effect.gen(function* () {
+        const { appends, offer, settle, answers } = yield* started(1)
+        offer("a", "1")
+        yield* settle
+        offer("b", "2")
+        appends[0]?.acknowledge()
+        yield* settle
+        expect(appends.map(({ answered }) => answered)).toEqual([0, 0])
+        expect(answers).toEqual(["1 ok"])
+        appends[1]?.acknowledge()
+        yield* settle
+        expect(answers).toEqual(["1 ok", "2 ok"])
       })
     )
   })
