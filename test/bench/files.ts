@@ -1,33 +1,14 @@
 /**
- * A mounted workspace beside a local directory, and beside other mounts: `--peer NAME=DIRECTORY`, or
- * `--juicefs BINARY --redis BINARY`.
+ * A mounted workspace beside a local directory, and beside other mounts: `--peer NAME=DIRECTORY`, `--juicefs BINARY
+ * --redis BINARY`, and with `--unsynced` one whose objects nobody waits for.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readSync,
-  rmSync,
-  statSync,
-  writeSync
-} from "node:fs"
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { cleanUp, kill, up } from "../real/command.ts"
+import { cleanUp, kill, type Up, up } from "../real/command.ts"
 import { Hosts, noMounts } from "../real/mounts.ts"
 import { juicefsOf } from "./parts/juicefs.ts"
-
-/** Sizes: `--files N` for the small ones, `--mib N` for the large one. */
-interface Sizes {
-  readonly files: number
-  readonly small: number
-  readonly mib: number
-}
+import { cleanGits, put, type Row, requestsOf, rows, type Sizes } from "./parts/rows.ts"
 
 const timed = (work: () => void): number => {
   const began = performance.now()
@@ -35,69 +16,31 @@ const timed = (work: () => void): number => {
   return (performance.now() - began) / 1000
 }
 
-const block = Buffer.alloc(1024 * 1024, "artifacts ")
-
-const put = (path: string, bytes: Buffer, synced = false): void => {
-  const fd = openSync(path, "w")
-  if (bytes.length > 0) writeSync(fd, bytes)
-  if (synced) fsyncSync(fd)
-  closeSync(fd)
+interface Rate {
+  readonly value: number
+  readonly unit: string
+  readonly requests?: number
 }
 
-const walk = (directory: string): number => {
-  let found = 0
-  for (const name of readdirSync(directory)) {
-    const path = join(directory, name)
-    found += 1
-    if (lstatSync(path).isDirectory()) found += walk(path)
-  }
-  return found
+type Rates = Readonly<Record<string, Rate>>
+
+const measured = (row: Row, root: string, under: string, sizes: Sizes): Rate => {
+  row.before?.(under, sizes)
+  const before = row.counted === true ? requestsOf(root) : undefined
+  const value = row.count(sizes) / timed(() => row.work(under, sizes))
+  const after = before === undefined ? undefined : requestsOf(root)
+  return { value, unit: row.unit, ...(after === undefined ? {} : { requests: after - (before as number) }) }
 }
 
-const readAll = (path: string): void => {
-  const fd = openSync(path, "r")
-  const into = Buffer.alloc(1024 * 1024)
-  while (readSync(fd, into) > 0);
-  closeSync(fd)
-}
-
-type Rates = Readonly<Record<string, { readonly value: number; readonly unit: string }>>
-
-/** Each directory of a hundred files, as trees have them. */
-const spread = (root: string, at: number): string => join(root, `d${Math.floor(at / 100)}`, `f${at % 100}`)
-
-const measure = (root: string, { files, small, mib }: Sizes): Rates => {
-  const under = mkdtempSync(join(root, "bench-"))
-  const rate = (count: number, seconds: number) => ({ value: count / seconds, unit: "files/s" })
-  const through = (seconds: number) => ({ value: mib / seconds, unit: "MiB/s" })
-  for (let at = 0; at < files; at += 100) mkdirSync(join(under, `d${at / 100}`))
-  const create = timed(() => {
-    for (let at = 0; at < files; at++) put(spread(under, at), Buffer.alloc(0))
-  })
-  const first = timed(() => walk(under))
-  const second = timed(() => walk(under))
-  const bytes = Buffer.alloc(128 * 1024, "x")
-  const smalls = timed(() => {
-    for (let at = 0; at < small; at++) put(join(under, `small-${at}`), bytes)
-  })
-  const large = join(under, "large")
-  const write = timed(() => {
-    const fd = openSync(large, "w")
-    for (let at = 0; at < mib; at++) writeSync(fd, block)
-    fsyncSync(fd)
-    closeSync(fd)
-  })
-  const warm = timed(() => readAll(large))
-  const remove = timed(() => rmSync(under, { recursive: true }))
-  return {
-    "create and close, empty": rate(files, create),
-    "walk, first": rate(files, first),
-    "walk, again": rate(files, second),
-    "write 128 KiB and close": rate(small, smalls),
-    "write, 1 MiB at a time, and fsync": through(write),
-    "read again": through(warm),
-    remove: rate(files + small, remove)
-  }
+/** A row is measured in every place before the next one, for a machine is not the same a minute later. */
+const measure = (places: ReadonlyArray<readonly [string, string]>, sizes: Sizes): ReadonlyMap<string, Rates> => {
+  const grounds = places.map(([name, root]) => [name, root, mkdtempSync(join(root, "bench-"))] as const)
+  const all = new Map<string, Record<string, Rate>>(places.map(([name]) => [name, {}]))
+  for (const row of rows)
+    for (const [name, root, under] of grounds)
+      Object.assign(all.get(name) as object, { [row.name]: measured(row, root, under, sizes) })
+  cleanGits()
+  return all
 }
 
 /** How long until a change on one host is there on the other: the median, and what 99 of 100 keep below. */
@@ -140,6 +83,35 @@ const printed = (all: ReadonlyMap<string, Rates>): string => {
   return [head, ...rows].join("\n")
 }
 
+/** What the rows compare, said with them. */
+const durability = [
+  "artifacts: what close returned for is synced, the object and the journal",
+  "juicefs: Redis is synced, objects are not: a power cut can cost what close and fsync returned for",
+  "unsynced: artifacts with a store that nobody waits for, as juicefs has it; the journal is synced"
+]
+
+/** What each directory needs besides, until the end. */
+interface Ground {
+  readonly hosts: Hosts
+  readonly node: Up
+}
+
+const ports = ["--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
+
+const begun = async (more: (data: string) => ReadonlyArray<string>): Promise<Ground> => {
+  const hosts = new Hosts()
+  const node = await up(hosts.data, ...ports, ...more(hosts.data))
+  await hosts.run("workspace", "create", "bench")
+  return { hosts, node }
+}
+
+const requests = (all: ReadonlyMap<string, Rates>): ReadonlyArray<string> =>
+  [...all].flatMap(([name, rates]) =>
+    Object.entries(rates).flatMap(([what, { requests }]) =>
+      requests === undefined ? [] : [`${what}: ${requests} requests came to ${name}`]
+    )
+  )
+
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   const why = noMounts()
   if (why !== undefined) throw new Error(why)
@@ -148,29 +120,32 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     small: flag(args, "small", 200),
     mib: flag(args, "mib", 512)
   }
-  const hosts = new Hosts()
   const peer = await juicefsOf(args)
-  const node = await up(hosts.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0")
+  const grounds = [await begun(() => [])]
   try {
-    await hosts.run("workspace", "create", "bench")
+    const [{ hosts }] = grounds as [Ground]
     const began = performance.now()
     const a = await hosts.mount("bench", "a")
     const mountMs = performance.now() - began
     const b = await hosts.mount("bench", "b")
     const local = mkdtempSync(join(tmpdir(), "artifacts-bench-"))
     const peers = [...peersOf(args), ...(peer === undefined ? [] : [["juicefs", peer.directory] as const])]
-    const places = [["local", local], ["artifacts", a], ...peers] as const
-    const all = new Map(places.map(([name, place]) => [name, measure(place, sizes)]))
+    if (args.includes("--unsynced")) {
+      const loose = await begun((data) => ["--objects", `file://${data}-objects?sync=no`])
+      grounds.push(loose)
+      peers.push(["unsynced", await loose.hosts.mount("bench", "a")])
+    }
+    const all = measure([["local", local], ["artifacts", a], ...peers], sizes)
     rmSync(local, { recursive: true, force: true })
     const [half, most] = visible(a, b, 200)
     const told = { sizes, mountMs, visibleMs: { p50: half, p99: most }, rates: Object.fromEntries(all) }
     const seen = `seen on another host: ${half.toFixed(1)} ms p50, ${most.toFixed(1)} ms p99`
-    const text = `${printed(all)}\n\nmount: ${Math.round(mountMs)} ms; ${seen}`
-    process.stdout.write(`${args.includes("--json") ? JSON.stringify(told, null, 2) : text}\n`)
+    const text = [printed(all), "", ...requests(all), `mount: ${Math.round(mountMs)} ms; ${seen}`, "", ...durability]
+    process.stdout.write(`${args.includes("--json") ? JSON.stringify(told, null, 2) : text.join("\n")}\n`)
   } finally {
-    await hosts.end()
+    for (const { hosts } of grounds) await hosts.end()
     await peer?.end()
-    await kill(node)
+    for (const { node } of grounds) await kill(node)
     cleanUp()
   }
 }
