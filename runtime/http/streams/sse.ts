@@ -191,9 +191,9 @@ class Subscriber {
     else response.socket.once("drain", drained)
   }
 
-  /** What waits in the connection. */
+  /** What waits in the response and in its connection. */
   private get pending(): number {
-    return this.response.writableLength + (this.response.socket?.writableLength ?? 0)
+    return this.response.writableLength
   }
 
   /**
