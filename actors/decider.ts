@@ -13,7 +13,12 @@ export interface Context {
 }
 
 export type Decision<Reply, Refusal, Event> =
-  | { readonly events: ReadonlyArray<Event>; readonly reply: Reply }
+  | {
+      readonly events: ReadonlyArray<Event>
+      readonly reply: Reply
+      /** Nothing of the command is done yet: the events make way for it, and it is to be sent again after so long. */
+      readonly retryAfterMs?: number
+    }
   | { readonly refused: Refusal }
 
 /** A command that an event obliges another actor to receive. It is sent at least once and applied once. */

@@ -128,6 +128,13 @@ export const WorkspaceEvent = Schema.TaggedUnion({
   },
   /** Reservations, by their first ids, that their holders did not use up in time. */
   SlicesAbandoned: { firsts: Schema.Array(Schema.Natural), version },
+  /** The session alone makes entries in these directories, and tells of them afterwards. */
+  Lent: { inos: Schema.Array(Ino), session: ActorId },
+  /** Somebody else wants to change something there: the session tells what it has made, and gives them back. */
+  Recalled: { inos: Schema.Array(Ino) },
+  Returned: { inos: Schema.Array(Ino) },
+  /** For what the session makes in directories that are lent to it: `first` to `first + count - 1`, in that order. */
+  InosReserved: { session: ActorId, first: Ino, count: Schema.Natural },
   /** The garbage with these sequences is out of the store and of the queue. */
   Collected: { sequences: Schema.Array(Schema.Natural) }
 })

@@ -22,6 +22,25 @@ const Changed = Schema.Struct({ attributes: Attributes, version })
 /** What lost a name, and how many it has left. */
 const Removed = Schema.Struct({ ino: Ino, nlink: Schema.Natural, version })
 
+const lend = Schema.optionalKey(Schema.Boolean)
+
+/** As many entries a session may have made and not told of yet: what is lost with a host, and what quotas set aside. */
+export const aheadMax = 1024
+
+/** What the event says that it becomes. */
+const Made = Schema.Struct({
+  ino: Ino,
+  ...place,
+  type: InodeType,
+  mode: Mode,
+  uid: Id,
+  gid: Id,
+  rdev: Schema.optionalKey(Schema.Natural),
+  target: Schema.optionalKey(Name),
+  time: Time
+})
+export type Made = typeof Made.Type
+
 const page = { limit: Schema.optionalKey(Schema.Natural) }
 
 export const workspace = protocol({
@@ -41,14 +60,18 @@ export const workspace = protocol({
       reply: Done
     },
     EndSession: { input: Schema.Struct({ session: ActorId }), reply: Done },
-    /** A file that is there already is answered as it is, unless `exclusive`. */
+    /**
+     * A file that is there already is answered as it is, unless `exclusive`. `lend`: a session would like to have the
+     * directory to itself for a while.
+     */
     Create: {
-      input: Schema.Struct({ ...place, mode: Mode, exclusive: Schema.optionalKey(Schema.Boolean), ...change }),
+      input: Schema.Struct({ ...place, mode: Mode, exclusive: Schema.optionalKey(Schema.Boolean), lend, ...change }),
       reply: Schema.Struct({ attributes: Attributes, created: Schema.Boolean, version })
     },
     /** O_TMPFILE: open, and without a name until it is linked. `parent` gives it its group. */
     CreateNameless: { input: Schema.Struct({ parent: Ino, mode: Mode, ...change }), reply: Changed },
-    Mkdir: { input: Schema.Struct({ ...place, mode: Mode, ...change }), reply: Changed },
+    /** `lend`: the new directory. */
+    Mkdir: { input: Schema.Struct({ ...place, mode: Mode, lend, ...change }), reply: Changed },
     Mknod: {
       input: Schema.Struct({
         ...place,
@@ -172,6 +195,13 @@ export const workspace = protocol({
       }),
       reply: Schema.Struct({ first: Schema.Natural, count: Schema.Natural, version })
     },
+    /**
+     * What a session has made in directories that are lent to it, in its order and with inode numbers of its own.
+     * Directories among it are lent to it as well. What was told before is passed over.
+     */
+    TellAhead: { input: Schema.Struct({ made: Schema.Array(Made).check(Schema.isMaxLength(aheadMax)) }), reply: Done },
+    /** By a session that has told of all that it made there. */
+    GiveBack: { input: Schema.Struct({ inos: Schema.Array(Ino).check(Schema.isMaxLength(4096)) }), reply: Done },
     /** By what sweeps: the objects of this garbage are gone. */
     Collect: {
       input: Schema.Struct({ sequences: Schema.Array(Schema.Natural).check(Schema.isMaxLength(10_000)) }),

@@ -246,9 +246,24 @@ export class Shard {
       context
     )
     if ("refused" in decision) return this.refuse(cell, delivery, decision.refused)
+    if (decision.retryAfterMs !== undefined) return this.makeWay(cell, delivery, batch, { ...decision, at })
     const reply = JSON.stringify(decision.reply)
     if (decision.events.length === 0) return this.release(cell, delivery, okText(reply))
     this.accept(cell, delivery, batch, { at, reply, given: decision.reply, events: decision.events })
+  }
+
+  /** The command itself is not done, nor known: it comes again. */
+  private makeWay(
+    cell: Cell,
+    delivery: Delivery,
+    batch: Batch,
+    way: { readonly at: number; readonly events: ReadonlyArray<unknown>; readonly retryAfterMs?: number }
+  ): void {
+    const text = failedText({ _tag: "Busy", retryAfterMs: way.retryAfterMs ?? 0 })
+    const answer = (): void => delivery.answer(text)
+    if (way.events.length === 0) return answer()
+    const commandId = `${delivery.commandId}~${cell.version + 1}`
+    this.accept(cell, { ...delivery, commandId, answer }, batch, { ...way, reply: "{}", given: {} })
   }
 
   private accept(

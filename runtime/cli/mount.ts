@@ -40,6 +40,7 @@ export const flags = {
     Flag.optional
   ),
   writeback: isSet("writeback", "Close does not wait for the object store: files are stored a moment later"),
+  inStep: isSet("in-step", "Whatever is made waits for the workspace, also in directories of this host's own"),
   attrCache: Flag.Int("attr-cache").pipe(
     Flag.withDescription("Seconds for which the kernel keeps names and attributes (3600: changes are pushed)"),
     Flag.withMetavar("SECONDS"),
@@ -94,7 +95,8 @@ export const wantedOf = Effect.fnUntraced(function* (globals: Globals, given: Gi
     replicaEntries: yield* within("replica-entries", given.replicaEntries, [0, entriesMost], "the entries"),
     allowOther: !given.onlyMe,
     fuse: given.fuse,
-    storesLate: given.writeback
+    storesLate: given.writeback,
+    makesAhead: !given.inStep
   }
   if (given.readOnly && given.writeback)
     return yield* usage("--read-only and --writeback together: nothing is written through a mount that only reads")

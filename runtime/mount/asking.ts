@@ -3,6 +3,8 @@
  * once.
  */
 import { Clock, Effect } from "effect"
+import type { Command } from "../../actors/workspace/decide/rules.ts"
+import { touched } from "../../actors/workspace/decide/touched.ts"
 import { isFile } from "../../actors/workspace/tree/inodes.ts"
 import { readPlan } from "../../actors/workspace/tree/read.ts"
 import type { Attributes, Time, Who } from "../../messages/inode.ts"
@@ -18,6 +20,7 @@ import {
 } from "../files/commands.ts"
 import type { Followed } from "../follow.ts"
 import type { Asked, Errno } from "../ports/mount.ts"
+import type { Ahead } from "./ahead.ts"
 import type { View } from "./view.ts"
 
 /** How long a process waits for the workspace before it is told EIO. */
@@ -39,6 +42,8 @@ export interface Asking {
   readonly now: () => Time
   readonly over?: ((why: string) => void) | undefined
   readonly patienceMs?: number | undefined
+  /** Where directories are lent to this mount. */
+  readonly ahead?: Ahead | undefined
 }
 
 interface Refusal {
@@ -85,7 +90,7 @@ export const speak = Effect.fnUntraced(function* (as: Speaker, verb: Verb, name:
 })
 
 /** Waits until the replicas show an entry: only then is it answered, so that what follows sees it. */
-const shown = (asking: Asking, version: number): Effect.Effect<void> =>
+export const shown = (asking: Pick<Asking, "followed">, version: number): Effect.Effect<void> =>
   asking.followed.version() >= version
     ? Effect.void
     : asking.followed.reached(version).pipe(
@@ -101,8 +106,15 @@ const send = ({ view, ...asking }: Asking, verb: Verb, name: string, body: objec
 export const errnoOf = (error: CommandFailed): Errno =>
   error._tag === "CommandRefused" ? (error.errno as Errno) : "EIO"
 
-/** A change on behalf of a process. */
-export const change = Effect.fnUntraced(function* (asking: Asking, asked: Asked, name: string, fields: object) {
+/** A change on behalf of a process, behind all that was made ahead of the workspace. */
+export const change = (asking: Asking, asked: Asked, name: string, fields: object): Effect.Effect<Changed, Errno> => {
+  const { ahead, view } = asking
+  const sent = changed(asking, asked, name, fields)
+  if (ahead === undefined) return sent
+  return Effect.suspend(() => ahead.directly(touched(view.tree, { _tag: name, ...fields } as Command), sent))
+}
+
+const changed = Effect.fnUntraced(function* (asking: Asking, asked: Asked, name: string, fields: object) {
   const reply = (yield* send(asking, "do", name, fields, `r${asked.id}-${name}`).pipe(
     Effect.tapError((error) =>
       error._tag === "CommandUnanswered" ? Effect.logWarning(`${name} was not answered`, error) : Effect.void
@@ -146,6 +158,16 @@ export const commandsOf = (asking: Asking): Commands => {
     answered = Math.max(answered, reply.version)
     return reply
   }
+  /** The workspace has to have the file first. */
+  const kept = <A>(ino: number, sent: Effect.Effect<A, CommandFailed>): Effect.Effect<A, CommandFailed> => {
+    const { ahead } = asking
+    if (ahead === undefined) return sent
+    const isThere = Effect.mapError(
+      ahead.kept(ino),
+      () => new CommandUnanswered({ why: "its making was not answered" })
+    )
+    return Effect.andThen(isThere, sent)
+  }
   const plan = (ino: number, offset: number, length: number) => {
     const { tree } = asking.view
     const slot = tree.inodes.find(ino)
@@ -158,9 +180,13 @@ export const commandsOf = (asking: Asking): Commands => {
   return {
     reserveSlices: (count) => send(asking, "do", "ReserveSlices", { count }) as never,
     write: (id, command) =>
-      Effect.map(send(asking, "do", "Write", command, `d${id}`), (reply) => told(reply as Stands)) as never,
+      Effect.map(kept(command.ino, send(asking, "do", "Write", command, `d${id}`)), (reply) =>
+        told(reply as Stands)
+      ) as never,
     append: (id, command) =>
-      Effect.map(send(asking, "do", "Append", command, `d${id}`), (reply) => told(reply as Stands)) as never,
+      Effect.map(kept(command.ino, send(asking, "do", "Append", command, `d${id}`)), (reply) =>
+        told(reply as Stands)
+      ) as never,
     readPlan: (ino, offset, length) => {
       const isUpToDate = () => asking.followed.version() >= answered
       if (isUpToDate()) return plan(ino, offset, length)

@@ -138,16 +138,26 @@ const lseek = Effect.fnUntraced(function* (files: Files, request: Request<"lseek
   return typeof found === "string" ? yield* Effect.fail(found) : found
 })
 
+/** What was made here is in the workspace, or it is said that something of it is lost. */
+const told = ({ ahead }: Files, node?: number): Effect.Effect<void, Errno> =>
+  ahead === undefined
+    ? Effect.void
+    : Effect.andThen(
+        ahead.drained,
+        Effect.suspend(() => (ahead.mourned(node) ? Effect.fail("EIO" as const) : Effect.void))
+      )
+
 export const bytes = (files: Files) =>
   ({
     write: (request) => write(files, request),
     read: (request, later) => read(files, request, later),
     flush: (request) => flush(files, request),
-    fsync: ({ node }) => Effect.as(flushed(files, node), undefined),
+    fsync: ({ node }) => Effect.as(Effect.andThen(told(files, node), flushed(files, node)), undefined),
+    fsyncdir: ({ node }) => Effect.as(told(files, node), undefined),
     release: (request, later) => release(files, request, later),
     releasedir: (request, later) => Effect.as(letGo(files, request, later as Known | undefined), undefined),
     fallocate: (request) => fallocate(files, request),
     copy: (request) => copy(files, request),
     lseek: (request) => lseek(files, request),
-    syncfs: () => files.data.flushAll.pipe(Effect.mapError(failed), Effect.as(undefined))
+    syncfs: () => Effect.as(Effect.andThen(told(files), Effect.mapError(files.data.flushAll, failed)), undefined)
   }) satisfies AsyncFiles

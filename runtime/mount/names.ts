@@ -1,7 +1,7 @@
 /** Changes of names and attributes on behalf of processes. */
 import { Effect } from "effect"
 import { typeOf } from "../../actors/workspace/tree/inodes.ts"
-import { lookup } from "../../actors/workspace/tree/read.ts"
+import { attributes as attributesOf, lookup } from "../../actors/workspace/tree/read.ts"
 import type { Attributes, InodeType } from "../../messages/inode.ts"
 import type { AsyncFiles, Entry, Errno, Opened, Request, SetTime } from "../ports/mount.ts"
 import { by, change } from "./asking.ts"
@@ -12,6 +12,8 @@ import type { Known } from "./telling.ts"
 const permissionBits = 0o7777
 const truncates = 0o1000
 const exclusive = 0o200
+
+type Making = Request<"create" | "mkdir" | "symlink" | "mknod">
 
 const entry = ({ entryMs, attrMs, view }: Files, attributes: Attributes): Entry => {
   const pending = view.pending.get(attributes.ino)
@@ -41,15 +43,35 @@ export const ordered = <A>(files: Files, ino: number, effect: Effect.Effect<A, E
       )
     : effect
 
+/**
+ * What comes of a request that makes an entry, where it need not wait for the workspace. One that is sent again is
+ * answered with what it made then; who made nothing has asked the workspace.
+ */
+const madeAhead = (files: Files, request: Making, command: string, fields: object) => {
+  const { ahead, view } = files
+  if (ahead === undefined) return Effect.succeed(undefined)
+  if (!request.resent) return ahead.make(request.id, { _tag: command, ...fields } as never)
+  const slot = view.tree.inodes.find(ahead.resent(request.id))
+  return Effect.succeed(slot < 0 ? undefined : attributesOf(view.tree, slot))
+}
+
 const create = Effect.fnUntraced(function* (files: Files, request: Request<"create">) {
   const { node: parent, name, flags } = request
-  const reply = (yield* change(files, request, "Create", {
+  const fields = {
     parent,
     name,
     mode: request.mode & permissionBits,
     ...((flags & exclusive) === 0 ? {} : { exclusive: true }),
     ...by(files, request)
-  })) as unknown as { readonly attributes: Attributes; readonly created: boolean }
+  }
+  const made = yield* madeAhead(files, request, "Create", fields)
+  if (typeof made === "string") return yield* Effect.fail(made)
+  if (made !== undefined) return { entry: entry(files, made), opened: opened(files, made.ino) }
+  const lend = files.ahead?.wants(parent) === true ? { lend: true } : {}
+  const reply = (yield* change(files, request, "Create", { ...fields, ...lend })) as unknown as {
+    readonly attributes: Attributes
+    readonly created: boolean
+  }
   const { ino } = reply.attributes
   if (reply.created || (flags & truncates) === 0)
     return { entry: entry(files, reply.attributes), opened: opened(files, ino) }
@@ -72,7 +94,12 @@ const make = Effect.fnUntraced(function* (
   fields: object
 ) {
   const { node: parent, name } = request
-  const { attributes } = yield* change(files, request, command, { parent, name, ...fields, ...by(files, request) })
+  const all = { parent, name, ...fields, ...by(files, request) }
+  const made = yield* madeAhead(files, request, command, all)
+  if (typeof made === "string") return yield* Effect.fail(made)
+  if (made !== undefined) return entry(files, made)
+  const lend = command === "Mkdir" && files.ahead?.isWanting === true ? { lend: true } : {}
+  const { attributes } = yield* change(files, request, command, { ...all, ...lend })
   return entry(files, attributes)
 })
 

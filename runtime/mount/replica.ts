@@ -43,6 +43,7 @@ class Replica {
   private isLive = true
   private readonly pending = new Map<number, Pending>()
   private readonly opens: Opens
+  private readonly depth: Int32Array
   private readonly stat = blankStat()
   private readonly entry: { stat: Stat | undefined; entryMs: number; attrMs: number }
 
@@ -50,6 +51,7 @@ class Replica {
     this.start = start
     this.tell = tell
     this.tree = load(start.bytes, start.workspace)
+    this.depth = new Int32Array(start.depth)
     this.opens = new Opens(1, start.resumed, start.signs)
     this.entry = { stat: this.stat, entryMs: start.entryMs, attrMs: start.attrMs }
     for (const message of start.told) this.hear(message)
@@ -171,7 +173,12 @@ class Replica {
 
   private readonly fsync = ({ node }: Request<"fsync">): Answered<"fsync"> =>
     // Where close waits for nothing, what became of the bytes is known to the other thread alone.
-    this.opens.toFlush(node) || this.pending.has(node) || this.start.storesLate ? toBeAsked : undefined
+    this.opens.toFlush(node) || this.pending.has(node) || this.start.storesLate ? toBeAsked : this.told()
+
+  /** What was made ahead of the workspace is known to the other thread alone. */
+  private told(): Later | undefined {
+    return Atomics.load(this.depth, 0) > 0 ? toBeAsked : undefined
+  }
 
   /** Closing asks nothing of anybody, but for what was written since, a lock, and what lived by being open. */
   private readonly release = (request: Request<"release">): Answered<"release"> => {
@@ -287,7 +294,7 @@ class Replica {
       release: this.release,
       flush: this.flush,
       fsync: this.fsync,
-      fsyncdir: () => undefined,
+      fsyncdir: () => this.told(),
       statfs: this.statfs,
       read: this.read,
       write: this.changing<"write">(this.write),

@@ -6,14 +6,16 @@ import type { Committed, Data } from "../files/data.ts"
 import { type FollowFailed, follow } from "../follow.ts"
 import type { Bus } from "../ports/bus.ts"
 import { type Mount, type Mounted, type MountOptions, type MountRefused, mountDefaults } from "../ports/mount.ts"
+import type { ScratchFailed, Tape } from "../ports/scratch.ts"
 import { commandsOf as asked } from "../transfer/commands.ts"
 import { askedFiles, reassure } from "./asked.ts"
 import { type Asking, clockOf, commandsOf, holding, patienceOf } from "./asking.ts"
 import { asyncFiles, type Files } from "./files.ts"
+import { foresight } from "./foresight.ts"
 import { Metering, metered } from "./metering.ts"
 import { Outline } from "./outline.ts"
 import { Own } from "./own.ts"
-import { attach, entriesOf, type Place, type SessionLost } from "./session.ts"
+import { attach, entriesOf, type Place, SessionLost } from "./session.ts"
 import type { ReplicaStart } from "./telling.ts"
 import { configText, statsText } from "./texts.ts"
 import { View } from "./view.ts"
@@ -44,6 +46,8 @@ export interface SidecarOptions {
   readonly replicaEntries?: number
   /** Close does not wait until what was written is stored and committed: it is staged on this host. */
   readonly storesLate?: boolean
+  /** Entries in directories that are lent to this mount are made without waiting for the workspace. */
+  readonly makesAhead?: boolean
   /** How long the kernel keeps names and attributes; the default is for as long as it likes. */
   readonly entryMs?: number
   readonly attrMs?: number
@@ -61,6 +65,8 @@ export interface Ports<E> {
     commands: Commands,
     onCommitted: (committed: Committed) => void
   ) => Effect.Effect<Data, E, Scope.Scope>
+  /** Where what is made ahead of the workspace outlives this process; without it everything waits for the workspace. */
+  readonly diary?: Tape | undefined
 }
 
 export interface Sidecar {
@@ -85,7 +91,7 @@ export const mountOptionsOf = (
   explicitPages: true
 })
 
-const startOf = (view: View, options: SidecarOptions): ReplicaStart => ({
+const startOf = (view: View, options: SidecarOptions, depth = new SharedArrayBuffer(4)): ReplicaStart => ({
   workspace: view.workspace,
   session: view.session,
   readOnly: options.readOnly,
@@ -94,8 +100,16 @@ const startOf = (view: View, options: SidecarOptions): ReplicaStart => ({
   attrMs: options.attrMs ?? cacheMs,
   ...view.begin(),
   signs: view.signs,
+  depth,
   resumed: options.resumed
 })
+
+/** What is done at the beginning ends with the session, too. */
+const orOver = <A, E, R>(work: Effect.Effect<A, E, R>, session: string, over: Effect.Effect<string>) =>
+  Effect.raceFirst(
+    work,
+    Effect.flatMap(over, (why) => Effect.fail(new SessionLost({ session, why, isOver: true })))
+  )
 
 /** Even numbers: the other thread gives out the odd ones. */
 const handles = (): (() => number) => {
@@ -109,70 +123,74 @@ const handles = (): (() => number) => {
 export const sidecar: <E>(
   ports: Ports<E>,
   options: SidecarOptions
-) => Effect.Effect<Sidecar, E | SessionLost | FollowFailed | MountRefused, Scope.Scope> = Effect.fnUntraced(function* (
-  { bus, client, mount, data: dataOf },
-  options
-) {
-  const { place, shards } = options
-  const clock = yield* Clock.Clock
-  const startedAt = clock.currentTimeMillisUnsafe()
-  const { over, end } = yield* attach(client, place)
-  const limit = options.replicaEntries ?? entriesFit()
-  // An empty workspace may grow.
-  const isBounded = limit === 0 || (yield* entriesOf(client, place)) > limit
-  const view = isBounded
-    ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed: options.resumed })
-    : new View(place.workspace, place.session)
-  const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
-  const followed = yield* follow(bus, client, target, view)
-  const asks = { client, over: end, patienceMs: patienceOf(place.lifeMs) }
-  const asking: Asking = { ...asks, view, followed, now: yield* clockOf }
-  const { readPlan } = asked({ ...asks, workspace: place.workspace, session: place.session })
-  const commands = isBounded ? { ...commandsOf(asking), readPlan } : commandsOf(asking)
-  const data = yield* dataOf(commands, (committed) => view.committed(committed))
-  view.attach(data)
-  view.recover()
-  const metering = new Metering()
-  const upMs = () => clock.currentTimeMillisUnsafe() - startedAt
-  const stats = () => statsText({ view, meters: data.meters, metering, lagMs: followed.lagMs(), upMs: upMs() })
-  const own = new Own({
-    stats,
-    config: () => configText({ ...options, shown: { ...options.shown, bounded: isBounded } }),
-    listening: (isOn) => view.tell({ kind: "listening", isOn }),
-    settled: Effect.suspend(() => view.invalidated)
-  })
-  const start = startOf(view, options)
-  const { entryMs, attrMs } = start
-  const { storesLate } = start
-  const fork = yield* FiberSet.makeRuntime()
-  view.hold = (ino) => {
-    fork(holding(asking, "Open", ino))
-    view.tell({ kind: "held", ino })
-  }
-  const letGo = (ino: number): void => void fork(holding(asking, "Release", ino))
-  const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles(), letGo }
-  const bounded = view instanceof Outline ? { ...files, view, commands } : undefined
-  const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
-  const mounted = yield* mount.mount({
-    place: place.directory,
-    options: mountOptionsOf(options),
-    sync: { module: module.href, data: start },
-    files: metered(bounded === undefined ? asyncFiles(files) : askedFiles(bounded), {
-      ...{ metering, own },
-      nowMs: () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
+) => Effect.Effect<Sidecar, E | SessionLost | FollowFailed | MountRefused | ScratchFailed, Scope.Scope> =
+  Effect.fnUntraced(function* ({ bus, client, mount, data: dataOf, diary }, options) {
+    const { place, shards } = options
+    const clock = yield* Clock.Clock
+    const startedAt = clock.currentTimeMillisUnsafe()
+    const { over, end } = yield* attach(client, place)
+    const limit = options.replicaEntries ?? entriesFit()
+    // An empty workspace may grow.
+    const isBounded = limit === 0 || (yield* entriesOf(client, place)) > limit
+    const view = isBounded
+      ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed: options.resumed })
+      : new View(place.workspace, place.session)
+    const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
+    const followed = yield* follow(bus, client, target, view)
+    const asks = { client, over: end, patienceMs: patienceOf(place.lifeMs) }
+    const { readOnly, resumed, makesAhead = true } = options
+    const loans =
+      diary === undefined || isBounded || readOnly || !makesAhead
+        ? undefined
+        : yield* orOver(foresight({ ...asks, view, followed, tape: diary, resumed }), place.session, over)
+    const asking: Asking = { ...asks, view, followed, now: yield* clockOf, ahead: loans?.ahead }
+    const { readPlan } = asked({ ...asks, workspace: place.workspace, session: place.session })
+    const commands = isBounded ? { ...commandsOf(asking), readPlan } : commandsOf(asking)
+    const data = yield* dataOf(commands, (committed) => view.committed(committed))
+    view.attach(data)
+    loans?.mourn(data)
+    view.recover()
+    const metering = new Metering()
+    const upMs = () => clock.currentTimeMillisUnsafe() - startedAt
+    const stats = () => statsText({ view, meters: data.meters, metering, lagMs: followed.lagMs(), upMs: upMs() })
+    const own = new Own({
+      stats,
+      config: () => configText({ ...options, shown: { ...options.shown, bounded: isBounded } }),
+      listening: (isOn) => view.tell({ kind: "listening", isOn }),
+      settled: Effect.suspend(() => view.invalidated)
     })
-  })
-  view.connect(mounted)
-  yield* Effect.forkScoped(
-    Effect.forever(
-      Effect.andThen(
-        Effect.sleep(sweepMs),
-        Effect.suspend(() => {
-          view.sweep()
-          return bounded === undefined ? Effect.void : reassure(bounded)
-        })
+    const start = startOf(view, options, loans?.depth)
+    const { entryMs, attrMs } = start
+    const { storesLate } = start
+    const fork = yield* FiberSet.makeRuntime()
+    view.hold = (ino) => {
+      fork(holding(asking, "Open", ino))
+      view.tell({ kind: "held", ino })
+    }
+    const letGo = (ino: number): void => void fork(holding(asking, "Release", ino))
+    const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles(), letGo }
+    const bounded = view instanceof Outline ? { ...files, view, commands } : undefined
+    const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
+    const mounted = yield* mount.mount({
+      place: place.directory,
+      options: mountOptionsOf(options),
+      sync: { module: module.href, data: start },
+      files: metered(bounded === undefined ? asyncFiles(files) : askedFiles(bounded), {
+        ...{ metering, own },
+        nowMs: () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
+      })
+    })
+    view.connect(mounted)
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.andThen(
+          Effect.sleep(sweepMs),
+          Effect.suspend(() => {
+            view.sweep()
+            return bounded === undefined ? Effect.void : reassure(bounded)
+          })
+        )
       )
     )
-  )
-  return { mounted, view, data, stats, over }
-})
+    return { mounted, view, data, stats, over }
+  })

@@ -6,13 +6,18 @@ import { query } from "./asking.ts"
 import type { Files } from "./files.ts"
 import { statOf } from "./stat.ts"
 
+/** What was made here has to be known there. */
+const told = ({ ahead }: Files) => ahead?.drained ?? Effect.void
+
 const lookup = Effect.fnUntraced(function* (files: Files, { node: parent, name }: Request<"lookup">) {
+  yield* told(files)
   const reply = (yield* query(files, "Lookup", { parent, name })) as { readonly attributes: Attributes }
   const { attributes } = reply
   return { stat: statOf(attributes, files.view.pending.get(attributes.ino)), entryMs: 0, attrMs: 0 }
 })
 
 const getattr = Effect.fnUntraced(function* (files: Files, { node: ino }: Request<"getattr">) {
+  yield* told(files)
   const reply = (yield* query(files, "Attributes", { ino })) as { readonly attributes: Attributes }
   return { stat: statOf(reply.attributes, files.view.pending.get(ino)), attrMs: 0 }
 })

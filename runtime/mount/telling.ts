@@ -58,6 +58,8 @@ export interface ReplicaStart {
   readonly bytes: Uint8Array
   /** Where it is counted what is open. */
   readonly signs: SharedArrayBuffer
+  /** How much is made and not told to the workspace yet. */
+  readonly depth: SharedArrayBuffer
   /** What has come behind this state already. */
   readonly told: ReadonlyArray<ToReplica>
   /** A process before this one served the same mount: what it knew of open files is not known. */

@@ -20,6 +20,14 @@ const hitShare = ({ memoryHits, diskHits, storeReads }: Meters): number => {
   return hits + storeReads === 0 ? 1 : Math.round((hits / (hits + storeReads)) * 10_000) / 10_000
 }
 
+/** What is made before the workspace has heard of it. */
+const aheadOf = ({ ahead }: View): Readonly<Record<string, number>> => {
+  if (ahead === undefined) return {}
+  const { depth, loans, counts } = ahead
+  const told = Object.entries(counts).map(([name, value]) => [`ahead_${snake(name)}`, value] as const)
+  return { loans, ahead_depth: depth, ...Object.fromEntries(told) }
+}
+
 export const statsText = ({ view, meters, metering, lagMs, upMs }: Told): string => {
   const { inodes } = view.tree
   const { user, system } = process.cpuUsage()
@@ -35,6 +43,7 @@ export const statsText = ({ view, meters, metering, lagMs, upMs }: Told): string
     files_pending: view.pending.size,
     locks: view.tree.locks.size,
     sessions: view.tree.sessions.size,
+    ...aheadOf(view),
     cache_hit_share: hitShare(meters),
     process_rss_bytes: process.memoryUsage.rss(),
     process_cpu_ms: Math.round((user + system) / 1000),

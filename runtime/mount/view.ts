@@ -12,10 +12,26 @@ import type { Fold, Published } from "../follow.ts"
 import type { Invalidation, Mounted } from "../ports/mount.ts"
 import { differences, foreign, own } from "./invalidate.ts"
 import { mayBeOpen, newSigns } from "./opens.ts"
-import type { Pending, ToReplica } from "./telling.ts"
+import type { Folded, Pending, ToReplica } from "./telling.ts"
 
 /** What a mount does with what it is told; before it is there, this waits. */
 type Outlet = Pick<Mounted, "tell" | "invalidate" | "invalidated">
+
+/** What is made here before the workspace has heard of it. */
+export interface Foreseen {
+  readonly loans: number
+  readonly depth: number
+  readonly counts: Readonly<Record<string, number>>
+  /** Whether an event of this session says what the replica shows already. */
+  readonly settle: (event: WorkspaceEvent) => boolean
+  readonly folded: () => void
+  readonly reloaded: () => void
+  readonly lent: (inos: ReadonlyArray<number>) => void
+  readonly recalled: (inos: ReadonlyArray<number>) => void
+  /** Others changed something there. */
+  readonly changed: (inos: ReadonlyArray<number>) => void
+  readonly sweep: () => void
+}
 
 type Told = { readonly tell: ToReplica } | { readonly invalidate: ReadonlyArray<Invalidation> }
 
@@ -32,6 +48,12 @@ export interface Waiting {
 const inosOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
   if (event._tag === "Reaped") return event.inos
   return "ino" in event ? [event.ino] : []
+}
+
+/** The directories that an event is about. */
+const placesOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
+  if (!("parent" in event)) return []
+  return "toParent" in event ? [event.parent, event.toParent] : [event.parent]
 }
 
 export class View implements Fold {
@@ -52,6 +74,7 @@ export class View implements Fold {
   entries = 0
   invalidations = 0
   readonly signs = newSigns()
+  ahead: Foreseen | undefined
   /** Called with what another host took the last name of while it may be open here. */
   hold: (ino: number) => void = () => undefined
 
@@ -123,6 +146,7 @@ export class View implements Fold {
       return
     }
     this.tell({ kind: "state", bytes, version })
+    this.ahead?.reloaded()
     if (!isFirst) this.invalidate([...differences(old, this.tree)])
     this.grant()
   }
@@ -131,8 +155,12 @@ export class View implements Fold {
     const invalidations: Array<Invalidation> = []
     const touched: Array<number> = []
     const orphaned: Array<number> = []
-    for (const { caller, at, events } of entries) {
-      for (const event of events as ReadonlyArray<WorkspaceEvent>) {
+    const folded: Array<Folded> = []
+    for (const entry of entries) {
+      const { caller, at } = entry
+      const events = this.fresh(entry)
+      folded.push({ version: entry.version, at, events })
+      for (const event of events) {
         const orphan = caller === this.session ? 0 : this.orphanOf(event)
         if (orphan > 0 && this.mayBeOpen(orphan)) orphaned.push(orphan)
         invalidations.push(...this.outdated(event, caller === this.session))
@@ -142,16 +170,33 @@ export class View implements Fold {
     }
     this.version = entries.at(-1)?.version ?? this.version
     this.entries += entries.length
-    this.tell({
-      kind: "entries",
-      entries: entries.map(({ version, at, events }) => ({ version, at, events: events as never }))
-    })
+    this.tell({ kind: "entries", entries: folded })
+    this.ahead?.folded()
     for (const ino of touched) this.renew(ino)
     for (const [ino, version] of this.settling) if (version <= this.version) this.settle(ino)
     this.invalidate(invalidations)
     for (const ino of orphaned) this.hold(ino)
     // Who has waited for a lock goes on behind what its last holder did, on the other thread and in the kernel too.
     this.grant()
+  }
+
+  /** What of an entry is not shown yet; those that have to do with loans are told to whoever has to do with them. */
+  private fresh({ caller, events: all }: Published): ReadonlyArray<WorkspaceEvent> {
+    const events = all as ReadonlyArray<WorkspaceEvent>
+    const { ahead } = this
+    if (ahead === undefined) return events
+    for (const event of events) {
+      if (event._tag === "Recalled") ahead.recalled(event.inos)
+      else if (event._tag === "Lent" && event.session === this.session) ahead.lent(event.inos)
+      else if (caller !== this.session) ahead.changed(placesOf(event))
+    }
+    return caller === this.session ? events.filter((event) => !ahead.settle(event)) : events
+  }
+
+  /** Shows what the workspace will say in its turn. */
+  foresee(events: ReadonlyArray<WorkspaceEvent>): void {
+    for (const event of events) this.fold(event, 0)
+    this.tell({ kind: "entries", entries: [{ version: this.version, at: 0, events }] })
   }
 
   /** What lost its last name and is there still, for whoever has it open; asked before the event is folded. */
@@ -247,6 +292,7 @@ export class View implements Fold {
   /** Looks again at what is said to be pending: between a commit and its being heard the order is free. */
   sweep(): void {
     for (const ino of this.pending.keys()) this.settle(ino)
+    this.ahead?.sweep()
   }
 
   /**

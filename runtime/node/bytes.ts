@@ -35,6 +35,9 @@ export interface Bytes {
 /** Where what is accepted and not stored yet survives the process that accepted it. */
 export const stageOf = (cache: string): string => join(cache, "stage")
 
+/** Where what is made ahead of the workspace survives the process that made it. */
+export const diaryOf = (cache: string): string => join(cache, "diary")
+
 /** The store is a directory on the disk of the cache: what is kept of it there would be a second copy of the same. */
 const isBeside = (store: string, cache: string): boolean => {
   if (!store.startsWith("/")) return false

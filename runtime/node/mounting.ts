@@ -27,6 +27,7 @@ export const usual = {
   allowOther: true,
   fuse: "kernel",
   storesLate: false,
+  makesAhead: true,
   uploadsMax: undefined,
   lifeMs: undefined
 } as const
@@ -45,6 +46,7 @@ export interface Wanted {
   readonly allowOther: boolean
   readonly fuse: Way
   readonly storesLate: boolean
+  readonly makesAhead: boolean
   readonly uploadsMax: number | undefined
   readonly lifeMs: number | undefined
 }
@@ -107,9 +109,10 @@ export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
   makeDirectory(cache)
   const { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries } = wanted
-  const { allowOther, fuse, storesLate } = wanted
+  const { allowOther, fuse, storesLate, makesAhead } = wanted
   const sizes = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries }
-  const start: SidecarStart = { ...sizes, allowOther, fuse, storesLate, ticket, directory, cache, ...begun() }
+  const how = { allowOther, fuse, storesLate, makesAhead }
+  const start: SidecarStart = { ...sizes, ...how, ticket, directory, cache, ...begun() }
   const keep = fuse === "native" ? (yield* libfuse).superviseNative : supervise
   const held = yield* keep(start, ticketed)
   const record = recordOf(ticket, directory, cache)

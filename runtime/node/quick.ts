@@ -21,7 +21,7 @@ export interface Line {
 
 const valued = new Set(["data", "server", "token", "creds", "org", "cache", "cache-size", "buffer-size"])
 for (const name of ["memory-size", "max-uploads", "attr-cache", "replica-entries", "expires"]) valued.add(name)
-const bare = new Set(["read-only", "writeback", "only-me", "json", "foreground"])
+const bare = new Set(["read-only", "writeback", "in-step", "only-me", "json", "foreground"])
 
 /** Anything that is not plain is left to the command line itself, which says what is wrong with it. */
 export const readLine = (args: ReadonlyArray<string>): Line | undefined => {

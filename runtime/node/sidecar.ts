@@ -1,6 +1,7 @@
 /** A sidecar, put together: NATS, the object store, the cache on disk and the kernel behind the ports of a mount. */
 import { hostname } from "node:os"
 import { Context, Deferred, Effect, Layer, type Scope } from "effect"
+import { tape } from "../../adapters/disk/scratch.ts"
 import { iAnswer, inherited } from "../../adapters/fuse/child.ts"
 import { layer as fuse, layerInherited } from "../../adapters/fuse/mount.ts"
 import { layer as natsBus } from "../../adapters/nats/bus.ts"
@@ -14,7 +15,7 @@ import { type Sidecar, sidecar } from "../mount/sidecar.ts"
 import { Bus } from "../ports/bus.ts"
 import { Mount } from "../ports/mount.ts"
 import { Objects } from "../ports/objects.ts"
-import { dataOf, type Sizes } from "./bytes.ts"
+import { dataOf, diaryOf, type Sizes } from "./bytes.ts"
 import type { Ticket } from "./issue.ts"
 import { objectsAt } from "./store.ts"
 
@@ -31,6 +32,7 @@ export interface SidecarStart extends Sizes {
   readonly allowOther: boolean
   readonly fuse: Way
   readonly storesLate: boolean
+  readonly makesAhead: boolean
   readonly cacheMs: number | undefined
   readonly replicaEntries: number | undefined
   /** By a process before this one: what was accepted then is on the stage. */
@@ -99,12 +101,14 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
     const objects = Context.get(store, Objects)
     const mount = Context.get(yield* Layer.build(yield* kernelOf(start)), Mount)
     const files = { org: session.org, workspace: workspace.id, layout: workspace.layout, cache }
+    const diary = yield* tape(diaryOf(cache)).pipe(Effect.mapError(inWords(cache)))
     const whose = { session: session.session, resumed: start.resumed }
     return yield* sidecar(
       {
         bus,
         client: client(bus, shards),
         mount,
+        diary,
         data: (commands, onCommitted) => dataOf({ objects, commands, onCommitted, ...files, ...whose, sizes: start })
       },
       {
@@ -121,6 +125,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         writeback: start.writeback,
         allowOther: start.allowOther,
         storesLate: start.storesLate,
+        makesAhead: start.makesAhead,
         ...(start.replicaEntries === undefined ? {} : { replicaEntries: start.replicaEntries }),
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,

@@ -55,6 +55,11 @@ export const dump = (tree: Tree) => {
     doomed: [...tree.doomed],
     sessions: [...tree.sessions].map(([session, { mode, host, began }]) => [session, mode, host, began]),
     locks: [...tree.locks],
+    loans: [...tree.loans.all].map(([ino, loan]) => [ino, { ...loan }] as const).sort(([a], [b]) => a - b),
+    inos: [...tree.loans.borrowers]
+      .map(([session, { ranges }]) => [session, ranges.map((range) => [...range])] as const)
+      .filter(([, ranges]) => ranges.length > 0)
+      .sort(),
     stalled: [...tree.stalled].sort()
   }
 }

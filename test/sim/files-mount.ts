@@ -63,6 +63,7 @@ export class MountHost {
   private readonly fork: (work: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
   private readonly prng: Prng
   private tape: MemoryTape = makeTape()
+  private diary: MemoryTape = makeTape()
   private shelf: Shelf = makeShelf()
   private holder: Fiber.Fiber<unknown> | undefined
   private serving: Serving | undefined
@@ -130,6 +131,7 @@ export class MountHost {
     this.kernel = new Kernel(this.ground.weather, this.prng)
     if (keepsDisk) return
     this.tape = makeTape()
+    this.diary = makeTape()
     this.shelf = makeShelf()
   }
 
@@ -213,6 +215,7 @@ export class MountHost {
         bus,
         client: client(bus, options.shards),
         mount: this.kernel.port(life),
+        diary: mortalTape(this.diary, life),
         data: (commands, onCommitted) =>
           openData({
             ...{ objects, commands, ...scratch },

@@ -78,7 +78,11 @@ class Replicas {
   watch(of: string, { view }: Sidecar): void {
     // What holds no replica cannot hold a wrong one.
     if (view instanceof Outline) return
-    const note = () => this.seen.push({ of, version: view.version, print: fingerprint(view.tree) })
+    const note = () => {
+      // What is made ahead shows before its version.
+      if ((view.ahead?.depth ?? 0) > 0) return
+      this.seen.push({ of, version: view.version, print: fingerprint(view.tree) })
+    }
     const load = view.load.bind(view)
     const apply = view.apply.bind(view)
     view.load = (bytes, version) => {

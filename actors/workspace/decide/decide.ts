@@ -3,12 +3,14 @@ import type { Context, Tick } from "../../decider.ts"
 import type { Tree } from "../tree/tree.ts"
 import { removeXattr, setAttr, setXattr, truncate } from "./attributes.ts"
 import { append, copyRange, fallocate, write } from "./bytes.ts"
+import { giveBack, tellAhead } from "./loans.ts"
 import { cancelLock, lock, unlock } from "./locks.ts"
 import { create, createNameless, link, mkdir, mknod, rmdir, symlink, unlink } from "./names.ts"
 import { letGo, open } from "./orphans.ts"
 import { rename } from "./rename.ts"
 import { type Command, callerFault, type Of, type Outcome } from "./rules.ts"
 import { beginSession, collect, configure, endSession, reserveSlices, tick } from "./sessions.ts"
+import { madeWay } from "./touched.ts"
 
 const rules: {
   readonly [Tag in Command["_tag"]]: (tree: Tree, command: Of<Tag>, context: Context) => Outcome
@@ -39,6 +41,8 @@ const rules: {
   Unlock: unlock,
   CancelLock: cancelLock,
   ReserveSlices: reserveSlices,
+  TellAhead: tellAhead,
+  GiveBack: giveBack,
   Collect: collect
 }
 
@@ -46,6 +50,8 @@ export const decide = (tree: Tree, command: Command | Tick, context: Context): O
   if (command._tag === "Tick") return tick(tree, context)
   const fault = callerFault(tree, context.caller)
   if (fault !== undefined) return fault
+  const way = madeWay(tree, command, context)
+  if (way !== undefined) return way
   const rule = rules[command._tag] as (tree: Tree, command: Command, context: Context) => Outcome
   return rule(tree, command, context)
 }

@@ -6,6 +6,7 @@ import type { Context } from "../../decider.ts"
 import { isDirectory, typeOf } from "../tree/inodes.ts"
 import { attributes, isEmpty } from "../tree/read.ts"
 import { directorySize, type Tree } from "../tree/tree.ts"
+import { lending } from "./loans.ts"
 import { orphaned } from "./orphans.ts"
 import {
   accept,
@@ -25,6 +26,8 @@ import {
 } from "./rules.ts"
 
 type Created = Extract<WorkspaceEvent, { readonly _tag: "Created" }>
+
+type Loan = ReadonlyArray<WorkspaceEvent>
 
 interface Wanted {
   readonly parent: number
@@ -66,7 +69,7 @@ const newborn = (event: Created): Attributes => {
 }
 
 /** The event that makes an inode, or why not. */
-const make = (tree: Tree, wanted: Wanted): Created | Refused => {
+const make = (tree: Tree, wanted: Wanted, { caller }: Context): Created | Refused => {
   const parent = livingDirectory(tree, wanted.parent)
   if (typeof parent !== "number") return parent
   const { name, who, time, rdev, target, type } = wanted
@@ -75,7 +78,7 @@ const make = (tree: Tree, wanted: Wanted): Created | Refused => {
     if (fault !== undefined) return fault
     if (tree.names.find(parent, name) >= 0) return refuse("EEXIST", `there is a ${JSON.stringify(name)} already`)
   }
-  const full = entryRoom(tree)
+  const full = entryRoom(tree, caller)
   if (full !== undefined) return full
   if (type === "directory" && (tree.inodes.nlink[parent] as number) >= linksMax)
     return refuse("EMLINK", "the directory has as many directories as it can")
@@ -95,15 +98,17 @@ const make = (tree: Tree, wanted: Wanted): Created | Refused => {
   }
 }
 
-const made = (event: Created | Refused, context: Context, reply: object = {}): Outcome =>
-  "refused" in event ? event : accept([event], { attributes: newborn(event), ...reply }, context)
+const made = (event: Created | Refused, context: Context, reply: object = {}, loan: Loan = []): Outcome =>
+  "refused" in event ? event : accept([event, ...loan], { attributes: newborn(event), ...reply }, context)
 
 export const create = (tree: Tree, command: Of<"Create">, context: Context): Outcome => {
   const parent = livingDirectory(tree, command.parent)
   if (typeof parent !== "number") return parent
   const entry = nameFault(command.name) === undefined ? tree.names.find(parent, command.name) : -1
-  if (entry < 0 || command.exclusive === true)
-    return made(make(tree, { ...command, type: "file" }), context, { created: true })
+  if (entry < 0 || command.exclusive === true) {
+    const loan = command.lend === true ? lending(tree, command.parent, context, tree.nextIno + 1) : []
+    return made(make(tree, { ...command, type: "file" }, context), context, { created: true }, loan)
+  }
   const slot = tree.names.childOf(entry)
   const type = typeOf(tree.inodes.mode[slot] as number)
   if (type === "directory") return refuse("EISDIR", `${JSON.stringify(command.name)} is a directory`)
@@ -116,21 +121,23 @@ export const createNameless = (tree: Tree, command: Of<"CreateNameless">, contex
   const { parent, mode, who, time } = command
   if (!tree.sessions.has(context.caller))
     return refuse("EOPNOTSUPP", "a file without a name lives as long as a session holds it")
-  const event = make(tree, { parent, mode, who, time, type: "file" })
+  const event = make(tree, { parent, mode, who, time, type: "file" }, context)
   if ("refused" in event) return event
   const holder = context.caller as NonNullable<Created["orphan"]>["holder"]
   return made({ ...event, orphan: { until: 0, ...(holder === undefined ? {} : { holder }) } }, context)
 }
 
-export const mkdir = (tree: Tree, command: Of<"Mkdir">, context: Context): Outcome =>
-  made(make(tree, { ...command, type: "directory" }), context)
+export const mkdir = (tree: Tree, command: Of<"Mkdir">, context: Context): Outcome => {
+  const loan = command.lend === true ? lending(tree, tree.nextIno, context, tree.nextIno + 1) : []
+  return made(make(tree, { ...command, type: "directory" }, context), context, {}, loan)
+}
 
 export const mknod = (tree: Tree, command: Of<"Mknod">, context: Context): Outcome => {
   const { type } = command
   if (type === "directory" || type === "symlink") return refuse("EINVAL", `a ${type} is not made by mknod`)
   const isDevice = type === "character" || type === "block"
   const { rdev, ...rest } = command
-  return made(make(tree, { ...rest, ...(isDevice ? { rdev: rdev ?? 0 } : {}) }), context)
+  return made(make(tree, { ...rest, ...(isDevice ? { rdev: rdev ?? 0 } : {}) }, context), context)
 }
 
 export const symlink = (tree: Tree, command: Of<"Symlink">, context: Context): Outcome => {
@@ -139,7 +146,7 @@ export const symlink = (tree: Tree, command: Of<"Symlink">, context: Context): O
   if (bytes === 0) return refuse("ENOENT", "a symbolic link leads somewhere")
   if (bytes < 0 || target.includes("\0")) return refuse("EINVAL", "the target is no path")
   if (bytes > targetBytesMax) return refuse("ENAMETOOLONG", `a target has ${targetBytesMax} bytes at most`)
-  return made(make(tree, { ...command, type: "symlink", mode: 0o777 }), context)
+  return made(make(tree, { ...command, type: "symlink", mode: 0o777 }, context), context)
 }
 
 export const link = (tree: Tree, command: Of<"Link">, context: Context): Outcome => {

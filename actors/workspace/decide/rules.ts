@@ -94,8 +94,9 @@ export const stickyFault = (tree: Tree, parent: number, slot: number, who: Who):
   return refuse("EPERM", "the directory is sticky, and neither it nor what is in it belongs to the caller")
 }
 
-export const entryRoom = (tree: Tree): Refused | undefined =>
-  tree.entriesMax > 0 && tree.inodes.live - 1 >= tree.entriesMax
+/** What others may have made ahead is counted as if it were there. */
+export const entryRoom = (tree: Tree, caller: string): Refused | undefined =>
+  tree.entriesMax > 0 && tree.inodes.live - 1 + tree.loans.setAside(caller) >= tree.entriesMax
     ? refuse("ENOSPC", `the workspace has its ${tree.entriesMax} entries`)
     : undefined
 

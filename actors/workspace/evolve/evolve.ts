@@ -3,6 +3,7 @@ import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import { typeMask } from "../tree/inodes.ts"
 import type { Tree } from "../tree/tree.ts"
 import { allocate, copy, truncate, write } from "./bytes.ts"
+import { changeLoans } from "./loans.ts"
 import { create, link, rename, setAtime, setCtime, setMtime, unlink } from "./names.ts"
 import { abandonSlices, changeLock, endSession, hold, letGoOf, reap } from "./sessions.ts"
 
@@ -81,6 +82,12 @@ const evolveService = (tree: Tree, event: Service, at: number): void => {
     case "Unlocked":
     case "LockCancelled":
       changeLock(tree, event)
+      break
+    case "Lent":
+    case "Recalled":
+    case "Returned":
+    case "InosReserved":
+      changeLoans(tree, event)
       break
     case "SlicesReserved":
       tree.reservations.add({ ...event, at })

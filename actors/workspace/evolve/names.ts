@@ -54,7 +54,8 @@ export const create = (tree: Tree, event: Of<"Created">): void => {
   touch(tree, slot, event.time)
   inodes.body[slot] = isList ? newDirectory(event.parent) : event.target
   if (event.rdev !== undefined) tree.rdevs.set(event.ino, event.rdev)
-  tree.nextIno = Math.max(tree.nextIno, event.ino + 1)
+  if (event.ino < tree.nextIno) tree.loans.use(event.ino)
+  else tree.nextIno = event.ino + 1
   if (event.name === undefined) return orphan(tree, event.ino, event.orphan ?? { until: 0 }, true)
   // The directory's cursor moves on with it.
   inodes.keep(parent)
@@ -156,6 +157,7 @@ export const drop = (tree: Tree, slot: number, death: Death): void => {
   tree.bytes -= inodes.used[slot] as number
   tree.xattrs.delete(ino)
   tree.rdevs.delete(ino)
+  tree.loans.giveBack(ino)
   tree.orphans.delete(ino)
   tree.doomed.delete(ino)
   for (const key of [lockKey("flock", ino), lockKey("posix", ino)]) {

@@ -18,6 +18,7 @@ const letGo = (tree: Tree, ino: number, session: string): void => {
 export const endSession = (tree: Tree, event: Of<"SessionEnded">, at: number): void => {
   const { session, version } = event
   tree.sessions.delete(session)
+  tree.loans.end(session)
   for (const [key, locks] of tree.locks) keep(tree, key, forget(locks, session))
   for (const ino of tree.orphans.keys()) letGo(tree, ino, session)
   abandon(tree, (one) => one.holder === session, { at, version })

@@ -18,6 +18,10 @@ export interface Rest {
   /** Inode and time, in the order in which they were doomed. */
   readonly doomed: ReadonlyArray<readonly [number, number]>
   readonly locks: ReadonlyArray<readonly [string, unknown]>
+  /** Directories that are lent: inode, session, and whether they are recalled. Old snapshots have none. */
+  readonly loans?: ReadonlyArray<readonly [number, string, boolean]>
+  /** Inode numbers that sessions have and have not used. */
+  readonly inos?: ReadonlyArray<readonly [string, ReadonlyArray<readonly [number, number]>]>
   /** Holder, first id, count, time, and in base64 the bits of those that were used. */
   readonly reservations: ReadonlyArray<readonly [string, number, number, number, string]>
 }
@@ -106,6 +110,8 @@ const restOf = (tree: Tree): Rest => ({
   orphans: [...tree.orphans].map(([ino, { until, holders, nameless }]) => [ino, until, [...holders], nameless]),
   doomed: [...tree.doomed],
   locks: [...tree.locks],
+  loans: [...tree.loans.all].map(([ino, { session, isRecalled }]) => [ino, session, isRecalled]),
+  inos: [...tree.loans.borrowers].map(([session, { ranges }]) => [session, ranges.map(([next, end]) => [next, end])]),
   reservations: tree.reservations.list.map(({ holder, first, count, at, used }) => [
     holder,
     first,

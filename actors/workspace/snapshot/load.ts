@@ -109,6 +109,9 @@ const loadRest = (tree: Tree, rest: Rest): void => {
     tree.locks.set(key, locks as Locks)
     if (next(locks as Locks) !== undefined) tree.stalled.add(key)
   }
+  for (const [session, ranges] of rest.inos ?? [])
+    for (const [next, end] of ranges) tree.loans.reserve(session, next, end)
+  for (const [ino, session, isRecalled] of rest.loans ?? []) tree.loans.lend(ino, session, isRecalled)
   for (const [holder, first, count, at, bits] of rest.reservations)
     tree.reservations.restore({ holder, first, count, at }, bits)
 }

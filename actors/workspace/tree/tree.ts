@@ -5,6 +5,7 @@ import type { MountMode } from "../../../messages/mount-session.ts"
 import { rootIno } from "../../../messages/names.ts"
 import { GarbageQueue } from "./garbage.ts"
 import { type Directory, Inodes, isDirectory, typeBits } from "./inodes.ts"
+import { Loans } from "./loans.ts"
 import type { Locks } from "./locks.ts"
 import { Names } from "./names.ts"
 import { Reservations } from "./reservations.ts"
@@ -49,6 +50,7 @@ export interface Tree {
   readonly locks: Map<string, Locks>
   /** The keys of locks whose waiters could be served: a session ended that held more than one entry could pass on. */
   readonly stalled: Set<string>
+  readonly loans: Loans
   nextIno: number
   nextToken: number
   nextTicket: number
@@ -76,6 +78,7 @@ export const bare = (id: string): Tree => ({
   sessions: new Map(),
   locks: new Map(),
   stalled: new Set(),
+  loans: new Loans(),
   nextIno: rootIno + 1,
   nextToken: 1,
   nextTicket: 1
