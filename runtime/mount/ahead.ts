@@ -251,7 +251,7 @@ export class Ahead implements Foreseen {
     return batch
   }
 
-  /** Whether an event of this session says what the replica shows already. */
+  /** Whether an own event says what the replica shows already. */
   settle(event: WorkspaceEvent): boolean {
     if (event._tag !== "Created" || !this.inos.delete(event.ino)) return false
     const first = this.queue.shift()?.made
@@ -311,7 +311,7 @@ export class Ahead implements Foreseen {
     while ((yield* Effect.exit(given))._tag === "Failure") yield* Effect.sleep(againMs)
   })
 
-  /** What processes before this one made in this session, and what is lost of an earlier one. */
+  /** What processes before this one made for the same mount, and what is lost of an earlier one. */
   inherit(own: ReadonlyArray<Remembered>, lost: ReadonlyArray<Made>): void {
     for (const { made, request } of own) this.requests.set(request, made.ino)
     for (const { ino, parent } of lost) for (const one of [ino, parent]) this.lost.add(one)

@@ -22,7 +22,7 @@ export interface Foreseen {
   readonly loans: number
   readonly depth: number
   readonly counts: Readonly<Record<string, number>>
-  /** Whether an event of this session says what the replica shows already. */
+  /** Whether an own event says what the replica shows already. */
   readonly settle: (event: WorkspaceEvent) => boolean
   readonly folded: () => void
   readonly reloaded: () => void

@@ -16,6 +16,7 @@ import type { Objects } from "../../runtime/ports/objects.ts"
 import { isOneHistory } from "./checkers.ts"
 import { type App, Appender, type Around, Scribe } from "./files-apps.ts"
 import { fingerprint, leaked, type Stored, truthOf } from "./files-checkers.ts"
+import { Claims, Maker } from "./files-makers.ts"
 import { MountHost, workspace } from "./files-mount.ts"
 import type { FilesPlan } from "./files-plan.ts"
 import { Counter, Namer, raisedTwice } from "./files-sharing.ts"
@@ -74,10 +75,20 @@ const node = (ground: Ground, life: Life) =>
 /** Every state that a replica came through, by version. */
 class Replicas {
   readonly seen: Array<{ readonly of: string; readonly version: number; readonly print: string }> = []
+  private readonly reach: (what: string) => void
+
+  constructor(reach: (what: string) => void) {
+    this.reach = reach
+  }
 
   watch(of: string, { view }: Sidecar): void {
     // What holds no replica cannot hold a wrong one.
     if (view instanceof Outline) return
+    const foresee = view.foresee.bind(view)
+    view.foresee = (events) => {
+      this.reach("made ahead")
+      foresee(events)
+    }
     const note = () => {
       // What is made ahead shows before its version.
       if ((view.ahead?.depth ?? 0) > 0) return
@@ -180,6 +191,7 @@ class Limits {
 const appsOf = (hosts: ReadonlyArray<MountHost>, plan: FilesPlan, around: (name: string) => Around) => {
   const { flock } = plan
   const counters: Array<Counter> = []
+  const claims = new Claims()
   const apps = hosts.flatMap((host, number): ReadonlyArray<App> => {
     const own = (what: string) => `${what}-${number}`
     const owner = `00000000000000${10 + number}`
@@ -188,6 +200,7 @@ const appsOf = (hosts: ReadonlyArray<MountHost>, plan: FilesPlan, around: (name:
     return [
       new Scribe(own("scribe"), host, around(own("scribe"))),
       new Appender(own("append"), host, "log", around(own("append"))),
+      new Maker(own("makes"), host, claims, around(own("makes"))),
       new Namer(own("names"), host, around(own("names"))),
       counter
     ]
@@ -233,7 +246,7 @@ const program: (plan: FilesPlan, world: World) => Effect.Effect<Told, never, Sco
       (_, index) => new Host(`n${index}`, weather, fork, (life) => node(ground, life))
     )
     for (const one of nodes) one.start()
-    const replicas = new Replicas()
+    const replicas = new Replicas((what) => weather.reach(what))
     const watched = (name: string) => ({ view: (made: Sidecar) => replicas.watch(name, made) })
     const host = (name: string, isBounded = false) => new MountHost(name, ground, watched(name), fork, isBounded)
     const hosts = plan.bounded.map((isBounded, index) => host(`m${index}`, isBounded))
