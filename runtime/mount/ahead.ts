@@ -63,6 +63,10 @@ export class Ahead implements Foreseen {
   /** Directories that are changed by commands at the moment, which nothing may overtake. */
   private readonly direct = new Map<number, number>()
   private waiting: Array<Waiter> = []
+  /** The newest version that was there. */
+  private newest = 0
+  /** Whether the replica shows what is in the queue: an older one has no place for it. */
+  private isShown = true
   private readonly wishes = new Wishes()
   private readonly more = new Signal()
   private readonly urgent = new Signal()
@@ -96,7 +100,7 @@ export class Ahead implements Foreseen {
   private isFree(parent: number): boolean {
     const { tree, session, isLive } = this.host.view
     const loan = tree.loans.all.get(parent)
-    return loan?.session === session && !loan.isRecalled && isLive && !this.direct.has(parent)
+    return loan?.session === session && !loan.isRecalled && isLive && this.isShown && !this.direct.has(parent)
   }
 
   /** Waits while too much is ahead, or the oldest of it for too long. */
@@ -259,11 +263,17 @@ export class Ahead implements Foreseen {
       throw new Error(`the workspace has ${JSON.stringify(event)}, and ${JSON.stringify(first)} was made`)
     this.settled += 1
     this.told = Math.max(this.told, this.settled)
-    return true
+    return this.isShown
   }
 
   /** Whoever waited for what has come back goes on. */
   folded(): void {
+    const { version } = this.host.view
+    if (!this.isShown && version >= this.newest) {
+      this.isShown = true
+      for (const { made } of this.queue) this.show(made)
+    }
+    this.newest = Math.max(this.newest, version)
     this.signed()
     if (this.waiting.length === 0) return
     const ready = this.waiting.filter(({ upTo }) => upTo <= this.settled)
@@ -272,19 +282,16 @@ export class Ahead implements Foreseen {
     for (const { wake } of ready) wake()
   }
 
-  /** Another state is there: what it lacks is shown on top of it. */
+  /** Another state is there. What it lacks is shown on top of it, once it is not older than what was there before. */
   reloaded(): void {
-    const { tree, session } = this.host.view
-    const left = this.queue.splice(0)
-    this.inos.clear()
-    for (const one of left) {
-      if (tree.sessions.has(session) && tree.loans.isUsed(one.made.ino, session)) {
-        this.settled += 1
-        continue
-      }
-      this.queue.push(one)
-      this.inos.add(one.made.ino)
-      this.show(one.made)
+    const { tree, session, version } = this.host.view
+    this.isShown = false
+    while (version >= this.newest && this.queue[0] !== undefined) {
+      const { ino } = this.queue[0].made
+      if (!tree.sessions.has(session) || !tree.loans.isUsed(ino, session)) break
+      this.queue.shift()
+      this.inos.delete(ino)
+      this.settled += 1
     }
     this.told = Math.max(this.told, this.settled)
     this.folded()

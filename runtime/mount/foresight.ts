@@ -71,7 +71,7 @@ const inTurns = function* <A>(all: ReadonlyArray<A>): Generator<ReadonlyArray<A>
   for (let at = 0; at < all.length; at += aheadMax) yield all.slice(at, at + aheadMax)
 }
 
-/** Before anything is served: what an earlier process had made for the same mount is told, and its loans are given back. */
+/** Before anything is served: what an earlier process had made is told, and what was lent to it is given back. */
 const takeOver = Effect.fnUntraced(function* (parts: Parts, saying: Saying, found: ReadonlyArray<Remembered>) {
   const { view } = parts
   const own = found.filter(({ session }) => session === view.session)

@@ -8,7 +8,7 @@ import type { Bus } from "../ports/bus.ts"
 import { type Mount, type Mounted, type MountOptions, type MountRefused, mountDefaults } from "../ports/mount.ts"
 import type { ScratchFailed, Tape } from "../ports/scratch.ts"
 import { commandsOf as asked } from "../transfer/commands.ts"
-import { askedFiles, reassure } from "./asked.ts"
+import { type AskedFiles, askedFiles, reassure } from "./asked.ts"
 import { type Asking, clockOf, commandsOf, holding, patienceOf } from "./asking.ts"
 import { asyncFiles, type Files } from "./files.ts"
 import { foresight } from "./foresight.ts"
@@ -104,11 +104,30 @@ const startOf = (view: View, options: SidecarOptions, depth = new SharedArrayBuf
   resumed: options.resumed
 })
 
+/** Directories are lent to a mount that changes something, and that has a disk for what it makes there. */
+const borrowing = (
+  parts: Omit<Parameters<typeof foresight>[0], "tape" | "resumed">,
+  tape: Tape | undefined,
+  { readOnly, resumed, makesAhead = true }: SidecarOptions
+) => (tape === undefined || readOnly || !makesAhead ? Effect.undefined : foresight({ ...parts, tape, resumed }))
+
 /** What is done at the beginning ends with the session, too. */
 const orOver = <A, E, R>(work: Effect.Effect<A, E, R>, session: string, over: Effect.Effect<string>) =>
   Effect.raceFirst(
     work,
     Effect.flatMap(over, (why) => Effect.fail(new SessionLost({ session, why, isOver: true })))
+  )
+
+/** Looks after what nobody tells. */
+const sweeping = (view: View, bounded: AskedFiles | undefined) =>
+  Effect.forever(
+    Effect.andThen(
+      Effect.sleep(sweepMs),
+      Effect.suspend(() => {
+        view.sweep()
+        return bounded === undefined ? Effect.void : reassure(bounded)
+      })
+    )
   )
 
 /** Even numbers: the other thread gives out the odd ones. */
@@ -138,11 +157,9 @@ export const sidecar: <E>(
     const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
     const followed = yield* follow(bus, client, target, view)
     const asks = { client, over: end, patienceMs: patienceOf(place.lifeMs) }
-    const { readOnly, resumed, makesAhead = true } = options
-    const loans =
-      diary === undefined || isBounded || readOnly || !makesAhead
-        ? undefined
-        : yield* orOver(foresight({ ...asks, view, followed, tape: diary, resumed }), place.session, over)
+    const loans = isBounded
+      ? undefined
+      : yield* orOver(borrowing({ ...asks, view, followed }, diary, options), place.session, over)
     const asking: Asking = { ...asks, view, followed, now: yield* clockOf, ahead: loans?.ahead }
     const { readPlan } = asked({ ...asks, workspace: place.workspace, session: place.session })
     const commands = isBounded ? { ...commandsOf(asking), readPlan } : commandsOf(asking)
@@ -181,16 +198,6 @@ export const sidecar: <E>(
       })
     })
     view.connect(mounted)
-    yield* Effect.forkScoped(
-      Effect.forever(
-        Effect.andThen(
-          Effect.sleep(sweepMs),
-          Effect.suspend(() => {
-            view.sweep()
-            return bounded === undefined ? Effect.void : reassure(bounded)
-          })
-        )
-      )
-    )
+    yield* Effect.forkScoped(sweeping(view, bounded))
     return { mounted, view, data, stats, over }
   })

@@ -48,12 +48,24 @@ export const tried = <A>(work: Effect.Effect<A, Errno>): Effect.Effect<A | Faile
 export const isFailed = (answer: unknown): answer is Failed =>
   typeof answer === "object" && answer !== null && "failed" in answer
 
-/** Makes the file where it is not there, and gives its number. */
+/** Makes the file where it is not there, and gives its number once it is there for good. */
 export const made = Effect.fnUntraced(function* (kernel: Kernel, name: string) {
   for (;;) {
     const answer = yield* tried(kernel.ask("create", { node: root, name, mode: 0o100644, flags: readWrite }))
-    if (!isFailed(answer)) return answer.entry.stat?.ino ?? 0
+    const node = isFailed(answer) ? 0 : (answer.entry.stat?.ino ?? 0)
+    if (node !== 0 && !isFailed(yield* tried(kernel.ask("fsync", { node, handle: 1, dataOnly: false })))) return node
     yield* Effect.sleep(200)
+  }
+})
+
+/** The same for a directory. */
+export const madeFolder = Effect.fnUntraced(function* (kernel: Kernel, name: string) {
+  for (;;) {
+    yield* tried(kernel.ask("mkdir", { node: root, name, mode: 0o40755 }))
+    const found = yield* tried(lookedUp(kernel, name))
+    const node = isFailed(found) ? 0 : found
+    if (node !== 0 && !isFailed(yield* tried(kernel.ask("fsyncdir", { node, handle: 1, dataOnly: false })))) return node
+    yield* Effect.sleep(100)
   }
 })
 

@@ -1,10 +1,9 @@
 /** Programs on simulated mounts that make many names, in directories of their own and in one that they share. */
 import { Effect } from "effect"
 import type { Errno } from "../../runtime/ports/mount.ts"
-import { type App, type Around, isFailed, lookedUp, tried } from "./files-apps.ts"
+import { type App, type Around, isFailed, lookedUp, madeFolder, tried } from "./files-apps.ts"
 import type { MountHost } from "./files-mount.ts"
 
-const root = 1
 const exclusively = 0o302
 const shared = "shared"
 
@@ -54,15 +53,11 @@ export class Maker implements App {
   }
 
   private readonly folder = Effect.fnUntraced(function* (this: Maker, name: string) {
-    const { kernel } = this.mount
-    for (let ino = this.folders.get(name) ?? 0; ; ) {
-      if (ino !== 0) return ino
-      yield* tried(kernel.ask("mkdir", { node: root, name, mode: 0o40755 }))
-      const found = yield* tried(lookedUp(kernel, name))
-      if (!isFailed(found)) ino = found
-      if (ino !== 0) this.folders.set(name, ino)
-      else yield* Effect.sleep(100)
-    }
+    const known = this.folders.get(name)
+    if (known !== undefined) return known
+    const ino = yield* madeFolder(this.mount.kernel, name)
+    this.folders.set(name, ino)
+    return ino
   })
 
   /** A name that nobody else makes, or one that others may make too. */

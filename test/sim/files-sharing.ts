@@ -1,11 +1,10 @@
 /** Programs on simulated mounts that share names and locks with others. */
 import { Effect } from "effect"
 import type { LockRange } from "../../runtime/ports/mount.ts"
-import { type App, type Around, bytesOf, isFailed, lookedUp, made, tried } from "./files-apps.ts"
+import { type App, type Around, bytesOf, isFailed, lookedUp, made, madeFolder, tried } from "./files-apps.ts"
 import { cellBytes, cellOf, numberOf } from "./files-cells.ts"
 import type { MountHost } from "./files-mount.ts"
 
-const root = 1
 const readWrite = 2
 const everything = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
@@ -141,17 +140,26 @@ export class Namer implements App {
   }
 
   private readonly begin = Effect.fnUntraced(function* (this: Namer) {
-    const { kernel } = this.mount
-    while (this.folder === 0) {
-      yield* tried(kernel.ask("mkdir", { node: root, name: this.name, mode: 0o40755 }))
-      const found = yield* tried(lookedUp(kernel, this.name))
-      if (!isFailed(found)) this.folder = found
-      else yield* Effect.sleep(100)
-    }
+    if (this.folder === 0) this.folder = yield* madeFolder(this.mount.kernel, this.name)
   })
 
+  /** Made in a session and not kept yet: with that session or its host it may be gone. */
+  private readonly loose = new Map<string, number>()
+
   private standing(name: string): Presence {
+    const session = this.loose.get(name)
+    if (session !== undefined && session !== this.mount.sessions) this.doubt(name)
     return this.names.get(name) ?? "not there"
+  }
+
+  private doubt(name: string): void {
+    this.loose.delete(name)
+    this.names.set(name, "unknown")
+  }
+
+  /** Whatever the workspace has answered for since a name was made, it has the name. */
+  private kept(session: number): void {
+    for (const [name, madeIn] of this.loose) if (madeIn === session) this.loose.delete(name)
   }
 
   /**
@@ -186,6 +194,7 @@ export class Namer implements App {
     this.names.set(name, before)
     this.judge(name, "there", answer, session)
     if (isFailed(answer)) return
+    this.loose.set(name, session)
     const node = answer.entry.stat?.ino ?? 0
     const handle = answer.opened.handle ?? 0
     const data = cellOf(this.around.nextValue())
@@ -231,6 +240,7 @@ export class Namer implements App {
     const answer = yield* tried(this.mount.kernel.ask("unlink", { node: this.folder, name }))
     this.names.set(name, before)
     this.judge(name, "not there", answer, session)
+    if (!isFailed(answer) && session === this.mount.sessions) this.kept(session)
   })
 
   private readonly rename = Effect.fnUntraced(function* (this: Namer, name: string, toName: string) {
@@ -271,9 +281,18 @@ export class Namer implements App {
     }
   })
 
-  fell(): void {}
+  fell(): void {
+    for (const name of this.loose.keys()) this.doubt(name)
+  }
 
-  readonly settle: Effect.Effect<void> = Effect.void
+  /** Those that were lost are said to be once; what is said to be there then is. */
+  readonly settle: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    if (this.folder === 0) return
+    const session = this.mount.sessions
+    const answer = yield* tried(this.mount.kernel.ask("fsyncdir", { node: this.folder, handle: 1, dataOnly: false }))
+    if (!isFailed(answer)) return this.kept(session)
+    for (const name of this.loose.keys()) this.doubt(name)
+  })
 
   readonly check = Effect.fnUntraced(function* (this: Namer, mount: MountHost) {
     if (this.folder === 0) return
@@ -285,8 +304,10 @@ export class Namer implements App {
       plus: true
     })
     const found = new Set(Array.from(listed, ({ name }) => name))
-    for (const [name, standing] of this.names)
+    for (const name of this.names.keys()) {
+      const standing = this.standing(name)
       if (standing !== "unknown" && found.has(name) !== (standing === "there"))
         this.faults.push(`${this.name}: ${name} is ${standing}, and ${mount.name} lists it otherwise`)
+    }
   })
 }

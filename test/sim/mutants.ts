@@ -81,6 +81,30 @@ const filesMutants: ReadonlyArray<Mutant> = [
     to: "? request.data.subarray(appended(-request.id)) : request.data"
   },
   {
+    name: "files: a loan is not recalled",
+    file: "actors/workspace/decide/touched.ts",
+    from: "if (lent.length === 0) return undefined",
+    to: "if (lent.length >= 0) return undefined"
+  },
+  {
+    name: "files: what was made ahead is not told by a successor",
+    file: "runtime/mount/foresight.ts",
+    from: "yield* saying.tell(some)",
+    to: "if (some.length > aheadMax) yield* saying.tell(some)"
+  },
+  {
+    name: "files: a directory is not synchronized with what was made in it",
+    file: "runtime/mount/replica.ts",
+    from: "return Atomics.load(this.depth, 0) > 0 ? toBeAsked : undefined",
+    to: "return Atomics.load(this.depth, 0) < 0 ? toBeAsked : undefined"
+  },
+  {
+    name: "files: what is made overtakes a change of its directory",
+    file: "runtime/mount/ahead.ts",
+    from: "this.isShown && !this.direct.has(parent)",
+    to: "this.isShown"
+  },
+  {
     name: "files: limits of bytes are not kept",
     file: "actors/workspace/decide/rules.ts",
     from: "tree.bytesMax > 0 && more > 0 && tree.bytes + more > tree.bytesMax",

@@ -12,7 +12,7 @@ const inoNamed = (tree: Tree, parent: number, name: string): number => {
   return slot < 0 ? 0 : (tree.inodes.ino[slot] as number)
 }
 
-/** Those whose entries or attributes a command changes, and those that it moves or removes; others may be among them. */
+/** Those whose entries or attributes a command changes, and those that it moves or removes, among others. */
 export const touched = (tree: Tree, command: Command): ReadonlyArray<number> => {
   switch (command._tag) {
     case "Create":
