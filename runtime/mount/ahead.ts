@@ -81,6 +81,7 @@ export class Ahead implements Foreseen {
   constructor(host: AheadHost, isResumed: boolean) {
     this.host = host
     this.from = isResumed ? host.now() + unknownMs : 0
+    this.newest = host.view.version
   }
 
   get depth(): number {

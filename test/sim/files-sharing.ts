@@ -6,6 +6,8 @@ import { cellBytes, cellOf, numberOf } from "./files-cells.ts"
 import type { MountHost } from "./files-mount.ts"
 
 const readWrite = 2
+/** Within this a network that duplicates messages has brought both. */
+const secondMs = 50
 const everything = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
 /** One time that a program held the lock, and the number that it raised, where it was told that it did. */
@@ -241,6 +243,8 @@ export class Namer implements App {
     this.names.set(name, before)
     this.judge(name, "not there", answer, session)
     if (!isFailed(answer) && session === this.mount.sessions) this.kept(session)
+    // What was refused is decided afresh when the network brings it a second time.
+    if (isFailed(answer)) yield* Effect.sleep(secondMs)
   })
 
   private readonly rename = Effect.fnUntraced(function* (this: Namer, name: string, toName: string) {
