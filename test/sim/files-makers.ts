@@ -18,13 +18,21 @@ interface Name {
 
 /** Who was told that it alone made a name of the directory that all share. */
 export class Claims {
-  private readonly by = new Map<string, { readonly maker: Maker; readonly name: Name }>()
+  private readonly by = new Map<string, Array<{ readonly maker: Maker; readonly name: Name }>>()
 
-  fault(maker: Maker, text: string, name: Name): string | undefined {
-    const before = this.by.get(text)
-    this.by.set(text, { maker, name })
-    if (before === undefined || !before.maker.isCertain(before.name)) return undefined
-    return `${before.maker.name} and ${maker.name} both made ${shared}/${text}`
+  made(maker: Maker, text: string, name: Name): void {
+    const all = this.by.get(text) ?? []
+    all.push({ maker, name })
+    this.by.set(text, all)
+  }
+
+  /** In the end it is known whose session was over, and what was lost with it. */
+  get fault(): string | undefined {
+    for (const [text, all] of this.by) {
+      const certain = all.filter(({ maker, name }) => maker.isCertain(name)).map(({ maker }) => maker.name)
+      if (certain.length > 1) return `${certain.join(" and ")} both made ${shared}/${text}`
+    }
+    return undefined
   }
 }
 
@@ -84,9 +92,7 @@ export class Maker implements App {
     }
     Object.assign(name, { ino, standing: "answered", session: sessions })
     this.names.set(key, name)
-    if (folder !== shared) return
-    const fault = this.claims.fault(this, text, name)
-    if (fault !== undefined) this.faults.push(fault)
+    if (folder === shared) this.claims.made(this, text, name)
   })
 
   /** What a directory is said to have is there for good. */

@@ -205,7 +205,7 @@ const appsOf = (hosts: ReadonlyArray<MountHost>, plan: FilesPlan, around: (name:
       counter
     ]
   })
-  return { apps, counters }
+  return { apps, claims, counters }
 }
 
 /** In the healed world everybody is content, and hosts that knew nothing read what the others were told. */
@@ -274,7 +274,7 @@ const program: (plan: FilesPlan, world: World) => Effect.Effect<Told, never, Sco
       now: () => world.now,
       reach: (what) => weather.reach(what)
     })
-    const { apps, counters } = appsOf(hosts, plan, around)
+    const { apps, claims, counters } = appsOf(hosts, plan, around)
     const asked = () => hosts.map(({ name, kernel }) => `${name} ${kernel.unanswered}`).join("; ")
     let stuck = ""
     const orStuck = (what: string) =>
@@ -298,6 +298,7 @@ const program: (plan: FilesPlan, world: World) => Effect.Effect<Told, never, Sco
       replicas.fault(prints) ??
       apps.flatMap(({ faults }) => faults)[0] ??
       raisedTwice(counters) ??
+      claims.fault ??
       leaked(tree, stored) ??
       (stuck === "" ? undefined : stuck)
     return { violation, reached: weather.reached, trace: world.trace, steps: world.steps, entries: logs.ledger.length }
