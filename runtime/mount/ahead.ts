@@ -22,8 +22,6 @@ const ageMsMax = 50
 const gatherMs = 5
 /** JSON of what is told at once: a part of what a message and an entry hold. */
 const batchTextMax = 256 * 1024
-/** How long is waited for the workspace before a process is told EIO. */
-const patienceMs = 30_000
 /** A directory that could not be given back is tried again after so long. */
 const againMs = 250
 /** What a command whose fate is not known may still do it has done after so long. */
@@ -44,6 +42,8 @@ export interface AheadHost {
   readonly view: View
   readonly diary: Diary
   readonly now: () => number
+  /** How long is waited for the workspace before a process is told EIO. */
+  readonly patienceMs: number
   readonly fork: (work: Effect.Effect<void>) => void
   /** How much is ahead, for the thread that answers at once. */
   readonly depth: Int32Array
@@ -128,12 +128,13 @@ export class Ahead implements Foreseen {
 
   /** Waits until the workspace has all that was made up to now. */
   readonly drained: Effect.Effect<void, Errno> = Effect.suspend(() =>
-    this.depth === 0
-      ? Effect.void
-      : this.reached(this.made).pipe(
-          Effect.timeoutOrElse({ duration: patienceMs, orElse: () => Effect.fail("EIO" as const) })
-        )
+    this.depth === 0 ? Effect.void : this.inTime(this.reached(this.made))
   )
+
+  private inTime(waiting: Effect.Effect<void>): Effect.Effect<void, Errno> {
+    const { patienceMs } = this.host
+    return Effect.timeoutOrElse(waiting, { duration: patienceMs, orElse: () => Effect.fail("EIO" as const) })
+  }
 
   /** Waits until the workspace has this inode, where it was made here. */
   kept(ino: number): Effect.Effect<void, Errno> {
@@ -181,7 +182,7 @@ export class Ahead implements Foreseen {
   readonly make = Effect.fnUntraced(function* (this: Ahead, request: number, command: Command & { parent: number }) {
     const { parent } = command
     if (!this.isFree(parent)) return undefined
-    yield* this.room
+    yield* this.inTime(this.room)
     return this.isFree(parent) ? this.decide(request, command) : undefined
   })
 
@@ -200,9 +201,10 @@ export class Ahead implements Foreseen {
     if (event?._tag !== "Created" || event.name === undefined) return undefined
     const { _tag, orphan, ...rest } = { ...event, ino }
     const made = rest as Made
-    if (!diary.write(request, made)) return undefined
+    const size = diary.write(request, made)
+    if (size === 0) return undefined
     const at = now()
-    this.enqueue(made, at)
+    this.enqueue({ made, at, size })
     this.counts.made += 1
     this.wishes.made(command.parent, at)
     this.show(made)
@@ -210,9 +212,9 @@ export class Ahead implements Foreseen {
     return { ...(decision.reply as { readonly attributes: Attributes }).attributes, ino }
   }
 
-  private enqueue(made: Made, at: number): void {
-    this.queue.push({ made, at, size: made.name.length + (made.target?.length ?? 0) + 160 })
-    this.inos.add(made.ino)
+  private enqueue(step: Step): void {
+    this.queue.push(step)
+    this.inos.add(step.made.ino)
     this.made += 1
     this.signed()
   }

@@ -45,30 +45,30 @@ export class Diary {
     this.session = session
   }
 
-  private append(line: Line): boolean {
+  /** How many bytes it took, or 0 where the disk took none. */
+  private append(line: Line): number {
     let current = this.segments.at(-1)
     if (current === undefined || current.size === 0 || current.size > segmentBytesMax) {
       current = { number: this.next++, size: 0, last: 0 }
       this.segments.push(current)
-      if (!this.put(current, { session: this.session })) return false
+      if (this.put(current, { session: this.session }) === 0) return 0
     }
     return this.put(current, line)
   }
 
-  private put(into: Filled, line: Line): boolean {
+  private put(into: Filled, line: Line): number {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`)
     const at = this.tape.append(into.number, [bytes])
     // What failed may have left half a line: nothing comes behind it.
     into.size = typeof at === "number" ? at + bytes.length : 0
-    return typeof at === "number"
+    return typeof at === "number" ? bytes.length : 0
   }
 
-  /** False when the disk does not take it: then it is not to be made ahead. */
-  write(request: number, made: Made): boolean {
-    if (!this.append({ request, made })) return false
-    const current = this.segments.at(-1) as Filled
-    current.last = made.ino
-    return true
+  /** How many bytes it took; 0 when the disk does not take it, and then it is not to be made ahead. */
+  write(request: number, made: Made): number {
+    const size = this.append({ request, made })
+    if (size > 0) (this.segments.at(-1) as Filled).last = made.ino
+    return size
   }
 
   /** The workspace has what was made up to this inode, and nothing behind it was made before. */
@@ -83,6 +83,9 @@ export class Diary {
 
   private readonly read = Effect.fnUntraced(function* (this: Diary) {
     const found: Array<{ -readonly [K in keyof Remembered]: Remembered[K] }> = []
+    let session = ""
+    // What is told is told in its order.
+    let next = 0
     for (const { number, size } of yield* this.tape.segments) {
       this.next = Math.max(this.next, number + 1)
       const lines = Buffer.from(yield* this.tape.read(number, 0, size))
@@ -91,11 +94,13 @@ export class Diary {
         .slice(0, -1)
       const filled: Filled = { number, size: 0, last: 0 }
       this.segments.push(filled)
-      let session = ""
       for (const text of lines) {
         const { session: begun, request = 0, made, upTo = 0 } = lineOf(text)
-        session = begun ?? session
-        for (const one of found) if (one.session === session && one.made.ino <= upTo) one.isTold = true
+        if (begun !== undefined && begun !== session) {
+          session = begun
+          next = found.length
+        }
+        for (let one = found[next]; one !== undefined && one.made.ino <= upTo; one = found[++next]) one.isTold = true
         if (made === undefined) continue
         found.push({ session, request, made, isTold: false })
         filled.last = made.ino

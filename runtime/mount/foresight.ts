@@ -22,6 +22,7 @@ export interface Parts {
   readonly view: View
   readonly followed: Pick<Followed, "reached" | "version">
   readonly over: (why: string) => void
+  readonly patienceMs: number
   readonly tape: Tape
   readonly resumed: boolean
 }
@@ -109,6 +110,7 @@ export const foresight: (parts: Parts) => Effect.Effect<Foresight, ScratchFailed
       {
         ...{ view, diary, ...saying },
         now: () => clock.currentTimeMillisUnsafe(),
+        patienceMs: parts.patienceMs,
         fork: (work) => void run(work),
         depth: new Int32Array(depth)
       },

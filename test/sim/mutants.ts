@@ -99,6 +99,12 @@ const filesMutants: ReadonlyArray<Mutant> = [
     to: "return Atomics.load(this.depth, 0) < 0 ? toBeAsked : undefined"
   },
   {
+    name: "files: what was made and lost with a session is not told",
+    file: "runtime/mount/foresight.ts",
+    from: "ahead.inherit(own, resumed ? lost : [])",
+    to: "ahead.inherit(own, resumed && lost.length > aheadMax ? lost : [])"
+  },
+  {
     name: "files: what is made overtakes a change of its directory",
     file: "runtime/mount/ahead.ts",
     from: "this.isShown && !this.direct.has(parent)",

@@ -80,7 +80,8 @@ export class Desk {
       if (!isRefusal(decision.refused)) throw new Error(`no such refusal: ${JSON.stringify(decision.refused)}`)
       return { refused: decision.refused }
     }
-    if (command._tag !== "Tick" && replies.get(command._tag)?.(decision.reply) !== true)
+    const isDone = decision.retryAfterMs === undefined
+    if (isDone && command._tag !== "Tick" && replies.get(command._tag)?.(decision.reply) !== true)
       throw new Error(`${command._tag} replies ${JSON.stringify(decision.reply)}`)
     if (decision.events.length > 0) this.version += 1
     const text = JSON.stringify(decision.events)
@@ -89,6 +90,7 @@ export class Desk {
       this.log.push({ event, at })
       this.tree = workspaceDecider.evolve(this.tree, event, at)
     }
+    if (!isDone) return { refused: { _tag: "Again" } as never }
     return { ok: JSON.parse(JSON.stringify(decision.reply)) }
   }
 
