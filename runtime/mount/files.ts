@@ -34,13 +34,15 @@ type Handler = (request: Request, later: unknown) => Effect.Effect<unknown, neve
 const connected = <H extends AsyncFiles>({ view }: Files, handlers: H): H => {
   const behind = ([op, handler]: [string, Handler]): [string, Handler] => [
     op as Operation,
-    (request, later) =>
-      view.isConnected
-        ? handler(request, later)
-        : Effect.andThen(
-            view.connected,
-            Effect.suspend(() => handler(request, later))
-          )
+    (request, later) => {
+      if (view.isConnected) return handler(request, later)
+      const begun = Effect.andThen(
+        view.connected,
+        Effect.suspend(() => handler(request, later))
+      )
+      // Who gives up before that may hold what a process before this one was granted.
+      return op === "setlk" ? Effect.uninterruptible(begun) : begun
+    }
   ]
   return Object.fromEntries(Object.entries(handlers as unknown as Record<string, Handler>).map(behind)) as never
 }

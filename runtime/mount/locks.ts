@@ -64,10 +64,8 @@ const noticed = (asking: Asking): Effect.Effect<unknown> =>
     noticedMs
   )
 
-type Restore = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
-
 /** From asking on, a process that gives up leaves nothing behind: no place in the queue, and no lock. */
-const acquire = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">, restore: Restore) {
+const acquire = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
   const { node: ino, owner, type, start, end, wait, holder } = request
   const fields = { ino, family: familyOf(request), owner, pid: holder, type, start, end, ...(wait && { wait }) }
   const reply = (yield* change(asking, request, "Lock", fields)) as unknown as Locked
@@ -78,19 +76,19 @@ const acquire = Effect.fnUntraced(function* (asking: Asking, request: Request<"s
       const wake = () => resume(Effect.void)
       return Effect.sync(asking.view.whenGranted({ family: fields.family, ino, ticket, version, wake }))
     })
-    yield* restore(waited).pipe(Effect.onInterrupt(() => cancel(asking, request, ticket)))
+    yield* Effect.interruptible(waited).pipe(Effect.onInterrupt(() => cancel(asking, request, ticket)))
   }
-  yield* restore(noticed(asking)).pipe(Effect.onInterrupt(() => Effect.ignore(release(asking, request))))
+  yield* Effect.interruptible(noticed(asking)).pipe(Effect.onInterrupt(() => Effect.ignore(release(asking, request))))
   return undefined
 })
 
-const setlk = (files: Files, request: Request<"setlk">) =>
-  request.type === "unlock"
-    ? Effect.uninterruptible(unlock(files, request))
-    : Effect.andThen(
-        settled(files, request),
-        Effect.uninterruptibleMask((restore) => acquire(files, request, restore))
-      )
+/** What is asked again may have been granted already: it is given up only once that is known. */
+const setlk = (files: Files, request: Request<"setlk">) => {
+  if (request.type === "unlock") return Effect.uninterruptible(unlock(files, request))
+  const acquired = Effect.uninterruptible(acquire(files, request))
+  const done = Effect.andThen(settled(files, request), acquired)
+  return request.resent ? Effect.uninterruptible(done) : done
+}
 
 export const locks = (files: Files) =>
   ({
