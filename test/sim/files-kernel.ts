@@ -24,6 +24,7 @@ interface Waiting {
   request: Request
   answer: (outcome: Outcome) => void
   isInterrupted: boolean
+  hasBegun: boolean
   fiber: Fiber.Fiber<void> | undefined
 }
 
@@ -109,7 +110,7 @@ export class Kernel {
       this.waiting.delete(id)
       answered(outcome)
     }
-    const waiting: Waiting = { request, answer, isInterrupted: false, fiber: undefined }
+    const waiting: Waiting = { request, answer, isInterrupted: false, hasBegun: false, fiber: undefined }
     this.waiting.set(id, waiting)
     this.pass(waiting)
     return waiting
@@ -121,8 +122,8 @@ export class Kernel {
   }
 
   /** In turn behind the request: a fibre that is interrupted before it begins would answer nothing. */
-  private passInterrupt({ fiber }: Waiting): void {
-    if (fiber !== undefined) this.serving?.fork(Effect.sync(() => fiber.interruptUnsafe()))
+  private passInterrupt(waiting: Waiting): void {
+    if (waiting.hasBegun) this.serving?.fork(Effect.sync(() => waiting.fiber?.interruptUnsafe()))
   }
 
   /** The host fell, and its processes with it. */
@@ -155,14 +156,16 @@ export class Kernel {
     }
     // What is done may not be answered any more, when the process dies in between.
     const late = this.prng.chance(0.2) ? Effect.sleep(this.prng.below(100)) : Effect.void
-    const work = Effect.uninterruptibleMask((restore) =>
-      Effect.exit(restore(second(request, later))).pipe(
+    const work = Effect.uninterruptibleMask((restore) => {
+      waiting.hasBegun = true
+      if (waiting.isInterrupted) this.passInterrupt(waiting)
+      return Effect.exit(restore(second(request, later))).pipe(
         Effect.tap(late),
         Effect.flatMap((exit) => Effect.sync(() => settle(exit)))
       )
-    )
+    })
+    waiting.hasBegun = false
     waiting.fiber = serving.fork(work)
-    if (waiting.isInterrupted) this.passInterrupt(waiting)
   }
 
   private serve(serving: Serving): void {

@@ -18,6 +18,14 @@ export interface Held {
   readonly raised: number | undefined
 }
 
+/** The file, who locks it and how, and when somebody last may have written to it without the lock. */
+export interface Counted {
+  readonly file: string
+  readonly owner: string
+  readonly flock: boolean
+  readonly lapses: { at: number }
+}
+
 /** Raises a number in a file under a lock: no two may ever be told that they raised it to the same. */
 export class Counter implements App {
   readonly name: string
@@ -28,10 +36,12 @@ export class Counter implements App {
   private readonly file: string
   private readonly owner: string
   private readonly flock: boolean
+  readonly lapses: Counted["lapses"]
   private left: number
   private ino = 0
 
-  constructor(name: string, mount: MountHost, what: { file: string; owner: string; flock: boolean }, around: Around) {
+  constructor(name: string, mount: MountHost, what: Counted, around: Around) {
+    this.lapses = what.lapses
     this.name = name
     this.mount = mount
     this.file = what.file
@@ -72,8 +82,11 @@ export class Counter implements App {
     const locked = yield* tried(this.lock(patience))
     if (isFailed(locked)) return this.around.reach("lock not had")
     const from = this.around.now()
+    const { sessions } = this.mount
     const raised = yield* tried(this.raise())
     const to = this.around.now()
+    // What is written when the session is over is written without the lock: nothing from before is certain then.
+    if (sessions !== this.mount.sessions) this.lapses.at = to
     this.held.push({ by: this.name, from, to, raised: isFailed(raised) ? undefined : raised })
     if (isFailed(raised)) this.around.reach(`raise ${raised.failed}`)
     // What could not be kept so far keeps the lock as well.
@@ -103,8 +116,8 @@ export class Counter implements App {
     if (node === 0) return
     const bytes = bytesOf(yield* mount.kernel.ask("read", { node, handle: 9, offset: 0, size: cellBytes, flags: 0 }))
     const last = numberOf(bytes, 0)
-    for (const { raised } of this.held)
-      if (raised !== undefined && raised > last)
+    for (const { raised, to } of this.held)
+      if (raised !== undefined && raised > last && to > this.lapses.at)
         this.faults.push(`${this.name} raised the number to ${raised}, and ${mount.name} reads ${last}`)
   })
 }
@@ -112,8 +125,9 @@ export class Counter implements App {
 /** No number was raised to twice; `numbers` are those of all programs that share the file. */
 export const raisedTwice = (counters: ReadonlyArray<Counter>): string | undefined => {
   const by = new Map<number, Held>()
+  const since = counters[0]?.lapses.at ?? 0
   for (const one of counters.flatMap(({ held }) => held).toSorted((a, b) => a.to - b.to)) {
-    if (one.raised === undefined) continue
+    if (one.raised === undefined || one.to <= since) continue
     const before = by.get(one.raised)
     const when = ({ by, from, to }: Held) => `${by} (${from} to ${to})`
     if (before !== undefined) return `${when(before)} and ${when(one)} both raised the number to ${one.raised}`

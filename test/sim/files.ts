@@ -192,10 +192,11 @@ const appsOf = (hosts: ReadonlyArray<MountHost>, plan: FilesPlan, around: (name:
   const { flock } = plan
   const counters: Array<Counter> = []
   const claims = new Claims()
+  const lapses = { at: 0 }
   const apps = hosts.flatMap((host, number): ReadonlyArray<App> => {
     const own = (what: string) => `${what}-${number}`
     const owner = `00000000000000${10 + number}`
-    const counter = new Counter(own("count"), host, { file: "number", owner, flock }, around(own("count")))
+    const counter = new Counter(own("count"), host, { file: "number", owner, flock, lapses }, around(own("count")))
     counters.push(counter)
     return [
       new Scribe(own("scribe"), host, around(own("scribe"))),
