@@ -14,7 +14,7 @@ const serving = Effect.gen(function* () {
   const route = router([{ path: "/v1/stream/*path", methods: { PUT: answer(201), POST: answer(204) } }])
   const { url } = yield* httpServer({ host: "127.0.0.1", port: 0 }, route)
   console.log(`at ${url}`)
-  yield* Effect.never
+  return yield* Effect.never
 })
 
 Effect.runFork(Effect.scoped(serving))
