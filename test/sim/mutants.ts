@@ -321,7 +321,7 @@ const mutants: ReadonlyArray<Mutant> = [
 ]
 
 /** More than it takes to meet the rarest of the faults that a mutant needs. */
-const worldsMax = { actors: 12_000, files: 2_000, streams: 3_000 }
+const worldsMax = { actors: 12_000, files: 2_000, streams: 6_000 }
 const parts = ["messages", "actors", "runtime", "adapters", "test/sim", "test/property", "package.json"]
 
 const root = join(import.meta.dirname, "../..")

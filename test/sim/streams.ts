@@ -27,7 +27,7 @@ import { World } from "./world.ts"
 const kinds = new Map([[partitionKind, kindOf(partitionDecider)]])
 const lease = { ttlMs: 400, marginMs: 80 }
 /** So little that the smallest streams are moved. */
-const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300, mergeMs: 40, mergeLeast: 2, plannedMs: 2_000 }
+const sealing = { hotBytes: 600, idleMs: 200, everyMs: 40, graceMs: 300, mergeMs: 40, mergeLeast: 2, plannedMs: 1_000 }
 const keys = ["sim/a", "sim/b"]
 const contentType = "application/octet-stream"
 /** A node that has died never answers: another one is asked then. */
