@@ -84,7 +84,7 @@ const writeAll = async (fd: number, bytes: Uint8Array): Promise<void> => {
 
 /** Past the page cache where the disk takes it so; a refusal comes before the first byte. */
 const writeDirect = async (path: string, bytes: Uint8Array): Promise<number | undefined> => {
-  const fd = openDirect(path)
+  const fd = await openDirect(path)
   if (fd === undefined) return undefined
   try {
     for (let at = 0; at < bytes.length; ) at += (await writeLater(fd, bytes, at, bytes.length - at, at)).bytesWritten
