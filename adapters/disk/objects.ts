@@ -70,6 +70,8 @@ const linkNew = async (at: Directory, temporary: Temporary, target: string): Pro
     } catch (cause) {
       if (codeOf(cause) === "EEXIST") return false
       if (codeOf(cause) !== "ENOENT" || attempt === placingsMax) throw cause
+      // What is missing can be the store itself: its disk is not mounted, say. Nothing is made in its place.
+      await stat(temporary.path)
       await at.durable.make(dirname(target))
     }
   }

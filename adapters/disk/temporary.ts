@@ -139,7 +139,8 @@ class Spare {
     const left = await this.next
     if (left === undefined) return
     closeSync(left.fd)
-    unlinkSync(left.path)
+    // A store that is away keeps it until it is swept.
+    await unlink(left.path).catch(() => undefined)
   }
 }
 

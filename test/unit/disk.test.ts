@@ -1,7 +1,17 @@
 /** What a directory as a store has to withstand: other processes, dead ones, folders in the way, large directories. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -163,6 +173,17 @@ describe("a directory as a store", { timeout: 20_000 }, () => {
       )
     )
     expect(readdirSync(join(root, ".new"))).toEqual([])
+  })
+  it("makes nothing in the place of a store that has gone away", async () => {
+    const gone = await using((store) =>
+      Effect.gen(function* () {
+        yield* store.put("a/b", text("1"))
+        renameSync(root, `${root}-away`)
+        return yield* Effect.exit(store.put("c/d", text("2")))
+      })
+    )
+    expect(gone._tag).toBe("Failure")
+    expect(existsSync(root)).toBe(false)
   })
   it("stores the same without waiting for the disk, where that is asked for", async () => {
     const unsynced = layer(root, { synced: false })
