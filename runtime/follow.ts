@@ -49,6 +49,7 @@ export interface Followed {
 const checkEveryMs = 2_000
 /** Past this the tail counts as lost, and what is folded may be old. */
 const lostAfterMs = 6_000
+const judgeEveryMs = 1_000
 
 /** Parts of a state that are asked for at once: while one is on its way, the next is made. */
 const partsAtOnce = 4
@@ -120,12 +121,15 @@ class Tail {
     if (next < fresh.length) this.gap.set()
   }
 
-  checked(now: number): void {
-    this.checkedAt = now
-    this.setLive(true)
+  /** Nothing was missing at that moment; the answer may have been under way for long. */
+  checked(asked: number, now: number): void {
+    this.checkedAt = asked
+    this.judge(now)
   }
 
-  setLive(isLive: boolean): void {
+  /** What was not looked for since too long may be missing. */
+  judge(now: number): void {
+    const isLive = this.isLoaded && now - this.checkedAt <= lostAfterMs
     if (isLive === this.isLive) return
     this.isLive = isLive
     this.fold.live?.(isLive)
@@ -173,11 +177,17 @@ export const follow = Effect.fnUntraced(function* (bus: Bus["Service"], client: 
       yield* catchUp(client, target, tail).pipe(
         Effect.catch((error) => Effect.logWarning(`${kind}/${id} cannot be followed at the moment`, error))
       )
-      const now = yield* Clock.currentTimeMillis
-      if (now - tail.checkedAt > lostAfterMs) tail.setLive(false)
     }
   })
   yield* Effect.forkScoped(check)
+  // Whoever is looked for may take long to answer, and what is told meanwhile gets older.
+  const judge = Effect.gen(function* () {
+    for (;;) {
+      yield* Effect.sleep(judgeEveryMs)
+      tail.judge(yield* Clock.currentTimeMillis)
+    }
+  })
+  yield* Effect.forkScoped(judge)
   return {
     version: () => tail.version,
     lagMs: () => clock.currentTimeMillisUnsafe() - tail.checkedAt,
@@ -244,7 +254,7 @@ const catchUp = Effect.fnUntraced(function* (client: Client, target: Target, tai
     if (since.forgotten === true) yield* loadState(client, target, tail)
     else tail.hear(since.entries ?? [])
     if (tail.version < since.version) continue
-    tail.checked(asked)
+    tail.checked(asked, yield* Clock.currentTimeMillis)
     return
   }
 })
