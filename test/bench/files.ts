@@ -1,6 +1,7 @@
 /**
  * A mounted workspace beside a local directory, and beside other mounts: `--peer NAME=DIRECTORY`, `--juicefs BINARY
- * --redis BINARY`, and with `--unsynced` one whose objects nobody waits for.
+ * --redis BINARY`, with `--in-step` one that makes nothing ahead, and with `--unsynced` one whose objects nobody waits
+ * for.
  */
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -85,7 +86,9 @@ const printed = (all: ReadonlyMap<string, Rates>): string => {
 
 /** What the rows compare, said with them. */
 const durability = [
-  "artifacts: what close returned for is synced, the object and the journal",
+  "artifacts: what close returned for of a file that was written is synced, the object and the journal",
+  "artifacts: what is made in a lent directory survives kill -9 at once, and a power cut 50 ms later or after fsync",
+  "in step: what is made is synced too before it is answered, with --in-step",
   "juicefs: Redis is synced, objects are not: a power cut can cost what close and fsync returned for",
   "unsynced: artifacts with a store that nobody waits for, as juicefs has it; the journal is synced"
 ]
@@ -130,6 +133,7 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     const b = await hosts.mount("bench", "b")
     const local = mkdtempSync(join(tmpdir(), "artifacts-bench-"))
     const peers = [...peersOf(args), ...(peer === undefined ? [] : [["juicefs", peer.directory] as const])]
+    if (args.includes("--in-step")) peers.push(["in step", await hosts.mount("bench", "c", "--in-step")])
     if (args.includes("--unsynced")) {
       const loose = await begun((data) => ["--objects", `file://${data}-objects?sync=no`])
       grounds.push(loose)
