@@ -1,6 +1,6 @@
 /** A mount that is not heard of for longer than its session lives: what it had not flushed is nobody's any more. */
 import { spawn } from "node:child_process"
-import { readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -19,6 +19,15 @@ const soon = { timeout: 5000, interval: 50 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
+/** A process that stays stopped would hold up whoever looks at its mount; it may be gone. */
+const goOn = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGCONT")
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error
+  }
+}
+
 /** Does one thing after another as it is told, line by line, and says how each ended. */
 const program = `
 import os, sys
@@ -27,6 +36,7 @@ for line in sys.stdin:
     verb, _, rest = line.strip().partition(" ")
     try:
         if verb == "open": fd = os.open(rest, os.O_RDWR)
+        elif verb == "make": os.open(rest, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         elif verb == "write": os.pwrite(fd, rest.encode(), 0)
         elif verb == "fsync": os.fsync(fd)
         print("ok", flush=True)
@@ -72,14 +82,15 @@ describe.skipIf(why !== undefined)("a mount whose session has expired", () => {
       const b = await hosts.mount("demo", "b")
       writeFileSync(join(a, "shared"), "from before")
       writeFileSync(join(a, "own"), "from before")
+      writeFileSync(join(b, "beside"), "neither host has the directory to itself")
       const [one, two] = [python(), python()]
+      const sidecar = hosts.sidecar(a)
       try {
         expect(await one.tell(`open ${join(a, "shared")}`)).toBe("ok")
         expect(await two.tell(`open ${join(a, "own")}`)).toBe("ok")
         // Accepted, and stopped before it is on its way.
         expect(await one.tell("write of host a")).toBe("ok")
         expect(await two.tell("write of host a")).toBe("ok")
-        const sidecar = hosts.sidecar(a)
         process.kill(sidecar, "SIGSTOP")
         const stopped = performance.now()
         writeFileSync(join(b, "meanwhile"), "other hosts go on")
@@ -98,6 +109,7 @@ describe.skipIf(why !== undefined)("a mount whose session has expired", () => {
         expect(await one.tell("fsync")).toBe("ok")
         await expect.poll(() => readFileSync(join(b, "shared"), "utf8"), soon).toBe("OF HOST A, later")
       } finally {
+        goOn(sidecar)
         one.child.kill("SIGKILL")
         two.child.kill("SIGKILL")
       }
@@ -106,22 +118,30 @@ describe.skipIf(why !== undefined)("a mount whose session has expired", () => {
   )
 
   it(
-    "says so too when the process that had accepted it is not there any more",
+    "says so too when the process that had accepted it is gone, and others have the directory that was lent to it",
     async () => {
+      const b = await hosts.mount("demo", "b")
       const c = await hosts.mount("demo", "c", "--expires", `${expires}`)
-      writeFileSync(join(c, "late"), "from before")
+      mkdirSync(join(c, "own"))
+      writeFileSync(join(c, "own", "late"), "from before")
       const one = python()
+      const sidecar = hosts.sidecar(c)
       try {
-        expect(await one.tell(`open ${join(c, "late")}`)).toBe("ok")
+        expect(await one.tell(`open ${join(c, "own", "late")}`)).toBe("ok")
         expect(await one.tell("write of host c")).toBe("ok")
-        const sidecar = hosts.sidecar(c)
         process.kill(sidecar, "SIGSTOP")
+        // The directory is lent to a host that does not give it back, until its session is over.
+        const other = python()
+        const opened = other.tell(`make ${join(b, "own", "of host b")}`)
         await pause(expiredMs)
+        expect(await opened).toBe("ok")
+        other.child.kill("SIGKILL")
         process.kill(sidecar, "SIGKILL")
         expect(await one.tell("fsync")).toBe("Input/output error")
         expect(await one.tell("fsync")).toBe("ok")
-        expect(readFileSync(join(c, "late"), "utf8")).toBe("from before")
+        expect(readFileSync(join(c, "own", "late"), "utf8")).toBe("from before")
       } finally {
+        goOn(sidecar)
         one.child.kill("SIGKILL")
       }
     },
