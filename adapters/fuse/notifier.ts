@@ -4,6 +4,8 @@
  */
 import { writeSync } from "node:fs"
 import { parentPort, workerData } from "node:worker_threads"
+import type { Invalidation } from "../../runtime/ports/mount.ts"
+import { tellAgain } from "./again.ts"
 import type { Batch } from "./channel.ts"
 import { encodeNotice } from "./notice.ts"
 import { write } from "./reply.ts"
@@ -12,8 +14,13 @@ const port = parentPort
 if (port === null) throw new Error("adapters/fuse/notifier.ts runs as a worker thread")
 const fd = workerData as number
 
+const isHeard = (invalidation: Invalidation): boolean => write(() => writeSync(fd, encodeNotice(invalidation)))
+
+const again = tellAgain((ino) => isHeard({ kind: "inode", ino, offset: 0, length: 0 }))
+
 port.on("message", ({ batch, invalidations }: Batch) => {
   // What the kernel never heard of, or has dropped already, it need not be told: write() says so and goes on.
-  for (const invalidation of invalidations) write(() => writeSync(fd, encodeNotice(invalidation)))
+  for (const invalidation of invalidations)
+    if (!isHeard(invalidation) && invalidation.kind === "inode") again(invalidation.ino)
   port.postMessage(batch)
 })

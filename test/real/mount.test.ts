@@ -42,6 +42,17 @@ describe.skipIf(why !== undefined)("a workspace, mounted", () => {
 
   afterAll(() => hosts.end(), patientMs)
 
+  it("never leaves a host with a file as it was while it looked", { timeout: patientMs }, () => {
+    for (let round = 0; round < 1000; round++) {
+      const name = `looked-${round}`
+      existsSync(join(b, name))
+      writeFileSync(join(a, name), "seen")
+      const began = performance.now()
+      while (statSync(join(b, name), { throwIfNoEntry: false })?.size !== 4)
+        if (performance.now() - began > 10_000) throw new Error(`${name} stays as it was on the other host`)
+    }
+  })
+
   it("shows on one host what was done on another", async () => {
     expect(existsSync(join(b, "one"))).toBe(false)
     writeFileSync(join(a, "one"), "first")
