@@ -82,6 +82,13 @@ const writeAll = async (fd: number, bytes: Uint8Array): Promise<void> => {
   }
 }
 
+/** What becomes of it does not hide why it is not wanted: a store that is away keeps it until it is swept. */
+const discard = (path: string): void => {
+  try {
+    unlinkSync(path)
+  } catch {}
+}
+
 /** Past the page cache where the disk takes it so; a refusal comes before the first byte. */
 const writeDirect = async (path: string, bytes: Uint8Array): Promise<number | undefined> => {
   const fd = await openDirect(path)
@@ -91,7 +98,7 @@ const writeDirect = async (path: string, bytes: Uint8Array): Promise<number | un
     return fd
   } catch (cause) {
     closeSync(fd)
-    unlinkSync(path)
+    discard(path)
     if (codeOf(cause) === "EINVAL") return undefined
     throw cause
   }
@@ -131,7 +138,7 @@ class Spare {
     const prepared = await next
     if (prepared !== undefined) return prepared
     const path = this.fresh()
-    return { path, fd: openSync(path, "w", 0o600) }
+    return { path, fd: openSync(path, "wx", 0o600) }
   }
 
   async end(): Promise<void> {
@@ -139,8 +146,7 @@ class Spare {
     const left = await this.next
     if (left === undefined) return
     closeSync(left.fd)
-    // A store that is away keeps it until it is swept.
-    await unlink(left.path).catch(() => undefined)
+    discard(left.path)
   }
 }
 
@@ -156,7 +162,7 @@ const written = async (spare: Spare, fresh: () => string, bytes: Uint8Array): Pr
     return open
   } catch (cause) {
     closeSync(open.fd)
-    unlinkSync(open.path)
+    discard(open.path)
     throw cause
   }
 }
@@ -194,7 +200,7 @@ export const temporaries = (directory: string, { flush }: Flusher): Temporaries 
         await flush(fd, bytes.length <= atOnceBytesMax)
         return { path, etag: etagOf(fstatSync(fd, { bigint: true })) }
       } catch (cause) {
-        unlinkSync(path)
+        discard(path)
         throw cause
       } finally {
         closeSync(fd)
