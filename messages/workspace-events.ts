@@ -21,6 +21,19 @@ const mode = Schema.optionalKey(Mode)
 /** The name of an xattr, and of what is in `value` base64. */
 const xattr = { ino: Ino, name: Name, time: Time }
 
+/** What an entry begins with. */
+export const made = {
+  ino: Ino,
+  parent: Ino,
+  type: InodeType,
+  mode: Mode,
+  uid: Id,
+  gid: Id,
+  rdev: Schema.optionalKey(Schema.Natural),
+  target: Schema.optionalKey(Name),
+  time: Time
+}
+
 export const WorkspaceEvent = Schema.TaggedUnion({
   /** Numbers of 0 lift a limit. */
   Configured: {
@@ -32,19 +45,7 @@ export const WorkspaceEvent = Schema.TaggedUnion({
   /** Its locks, its places in queues, its open files without a name and its unused slice ids went with it. */
   SessionEnded: { session: ActorId, version },
   /** Without a name it is held open by its session, and a link may still give it one. */
-  Created: {
-    ino: Ino,
-    parent: Ino,
-    name: Schema.optionalKey(Name),
-    type: InodeType,
-    mode: Mode,
-    uid: Id,
-    gid: Id,
-    rdev: Schema.optionalKey(Schema.Natural),
-    target: Schema.optionalKey(Name),
-    time: Time,
-    orphan: Schema.optionalKey(Orphan)
-  },
+  Created: { ...made, name: Schema.optionalKey(Name), orphan: Schema.optionalKey(Orphan) },
   Linked: { ino: Ino, parent: Ino, name: Name, time: Time },
   /** Directories too. `orphan` when the last name went and the inode did not. */
   Unlinked: { ino: Ino, parent: Ino, name: Name, time: Time, orphan: Schema.optionalKey(Orphan), version },

@@ -7,7 +7,7 @@ import { Lock, LockPlace, LockType, Range } from "./lock.ts"
 import { MountMode } from "./mount-session.ts"
 import { protocol } from "./protocol.ts"
 import { Appendage, Garbage, Part, Placement, reserveSlicesMax, writeSlicesMax } from "./slices.ts"
-import { WorkspaceEvent } from "./workspace-events.ts"
+import { made, WorkspaceEvent } from "./workspace-events.ts"
 
 /** Who changes something, and when by the clock of the host that serves it. */
 const change = { who: Who, time: Time }
@@ -28,17 +28,7 @@ const lend = Schema.optionalKey(Schema.Boolean)
 export const aheadMax = 1024
 
 /** What the event says that it becomes. */
-const Made = Schema.Struct({
-  ino: Ino,
-  ...place,
-  type: InodeType,
-  mode: Mode,
-  uid: Id,
-  gid: Id,
-  rdev: Schema.optionalKey(Schema.Natural),
-  target: Schema.optionalKey(Name),
-  time: Time
-})
+const Made = Schema.Struct({ ...made, name: Name })
 export type Made = typeof Made.Type
 
 const page = { limit: Schema.optionalKey(Schema.Natural) }
