@@ -4,6 +4,7 @@ import { dirname } from "node:path"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { claimOf } from "../../runtime/journal/frame.ts"
 import { Corrupt, type Unavailable, Unavailable as UnavailableError } from "../../runtime/ports/journal.ts"
+import { walBytesMax } from "./checkpoint.ts"
 
 /** Says that the file is ours, in the header of the database. */
 const applicationId = 0x4152544a
@@ -22,12 +23,6 @@ const pageBytesMax = 1024 * 1024
 /** Truncation deletes so much at a time, so that commits find a gap between two steps. */
 const truncateFramesMax = 64
 const truncateBytesMax = 1024 * 1024
-
-/**
- * The write-ahead log starts over when it is about this long. It is filled with zeros to this length when it is made,
- * for a flush of blocks that exist takes half the time of one that makes the file grow.
- */
-export const walBytesMax = 8 * 1024 * 1024
 
 export interface StoredFrame {
   readonly sequence: number
