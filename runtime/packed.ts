@@ -6,12 +6,14 @@ const blockBytesMax = 1024 * 1024
 const blockHeadBytes = 12
 /** Numbers of eight bytes are read in place. */
 const alignment = 8
-/** The decompressor takes no smaller ones. */
+/** Neither direction takes smaller ones. */
 const chunkBytesMin = 64
 
 /** A block that does not get smaller is kept as it is: then its two lengths are equal. */
 const packBlock = (raw: Uint8Array): ReadonlyArray<Uint8Array> => {
-  const packed = zstdCompressSync(raw, { params: { [zlib.ZSTD_c_compressionLevel]: 1 } })
+  // In one piece: many small ones would have to be put together, and lie in the way of what goes back to the system.
+  const chunkSize = Math.max(raw.length, chunkBytesMin)
+  const packed = zstdCompressSync(raw, { chunkSize, params: { [zlib.ZSTD_c_compressionLevel]: 1 } })
   const isSmaller = packed.length < raw.length
   const head = Buffer.alloc(blockHeadBytes)
   head.writeUInt32LE(isSmaller ? packed.length : raw.length, 0)
@@ -94,7 +96,6 @@ export interface Damage {
 const unpackBlock = (packed: Uint8Array, size: number): Uint8Array | undefined => {
   if (packed.length === size) return packed
   try {
-    // In one piece: many small ones would have to be put together.
     return zstdDecompressSync(packed, { maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size, chunkBytesMin) })
   } catch {
     // The decompressor's only complaint is damage, and the caller names what is damaged.

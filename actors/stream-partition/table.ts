@@ -6,8 +6,8 @@ import { type Facts, factsAt, lengthAt, pack, unpackAt } from "./packed.ts"
 import { type Index, indexOf, Shelf, split } from "./shelf.ts"
 import type { Stream } from "./state.ts"
 
-/** Records are written one behind the other into chunks of this size. */
-const chunkBytes = 64 * 1024
+/** Records are written one behind the other into chunks of this size: as large as what goes back when it is freed. */
+const chunkBytes = 256 * 1024
 /** What is larger is not packed while it is in memory: it is not many that are. */
 const packedBytesMax = 8 * 1024
 /** What a stream may have in memory and be packed all the same. */

@@ -21,6 +21,8 @@ export const run = (
   Effect.gen(function* () {
     // Logs, snapshots and secrets are nobody else's on this host, whatever the shell's own mask says.
     process.umask(0o077)
+    // How memory is handed out is said for a node alone, and a mount that is started from here is none.
+    for (const name of ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]) delete process.env[name]
     const { http, health, isReady } = yield* node(options)
     const told = health()
     const text = asJson

@@ -191,7 +191,8 @@ const measured = Effect.fnUntraced(function* (plan: Plan) {
   const resting = yield* memory()
   yield* node.kill
   yield* node.start
-  yield* Effect.sleep(5_000)
+  // It has read each partition once, for their subscriptions, and has come to rest.
+  yield* Effect.sleep(12_000)
   const fresh = yield* memory()
   return {
     ...{ ...plan, createdPerSecond: Math.round(createdPerSecond), ...written },
