@@ -18,6 +18,8 @@ export interface Negotiated {
   readonly minor: number
   readonly flags: ReadonlyArray<InitFlag>
   readonly noOpen: boolean
+  /** Opening a directory is refused once, and not asked again. */
+  readonly noOpendir: boolean
 }
 
 /** How much the kernel may read ahead; it takes its own, smaller limit from the device's setting. */
@@ -47,7 +49,8 @@ const always: ReadonlyArray<InitFlag> = [
 const wanted = (options: MountOptions): ReadonlyArray<InitFlag> => [
   ...always,
   // Without an open there is no request that could carry O_TRUNC, so the kernel must truncate on its own.
-  ...(options.noOpen ? (["noOpenSupport", "noOpendirSupport"] as const) : (["atomicTruncate"] as const)),
+  options.noOpen ? "noOpenSupport" : "atomicTruncate",
+  ...(options.noOpen || options.noOpendir ? (["noOpendirSupport"] as const) : []),
   ...(options.writeback ? (["writebackCache"] as const) : []),
   ...(options.clearsSetId ? (["handleKillprivV2"] as const) : []),
   options.explicitPages ? "explicitInvalData" : "autoInvalData"
@@ -71,7 +74,9 @@ export const negotiate = ({ words }: Incoming, options: MountOptions): Negotiate
   if (refused !== undefined) return refused
   const extended = has(words, body + 3, initFlags.initExt)
   const offered = (flag: InitFlag) => (initFlags[flag] < 32 || extended) && has(words, body + 3, initFlags[flag])
-  return { minor: Math.min(minor, minorKnown), flags: wanted(options).filter(offered), noOpen: options.noOpen }
+  const flags = wanted(options).filter(offered)
+  const noOpendir = flags.includes("noOpendirSupport")
+  return { minor: Math.min(minor, minorKnown), flags, noOpen: options.noOpen, noOpendir }
 }
 
 /** The reply that says so. */

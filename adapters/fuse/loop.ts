@@ -55,7 +55,8 @@ export class Loop {
   private readonly files: SyncFiles
   private readonly handlers: Readonly<Record<string, Handler | undefined>>
   private readonly dialect: Dialect
-  private readonly noOpen: boolean
+  /** Requests that the kernel is told to do without. */
+  private readonly spared: ReadonlySet<number>
   private readonly reply: Reply
   /** Those that the main thread has. */
   private readonly handed = new Map<number, Shared>()
@@ -71,7 +72,8 @@ export class Loop {
     this.handlers = files as unknown as Readonly<Record<string, Handler | undefined>>
     this.channel = channel
     this.dialect = { setxattrExtended: negotiated.flags.includes("setxattrExt") }
-    this.noOpen = negotiated.noOpen
+    const { noOpen, noOpendir } = negotiated
+    this.spared = new Set([...(noOpen ? [opcodes.open] : []), ...(noOpendir ? [opcodes.opendir] : [])])
     this.reply = new Reply(fd)
     this.shared = this.share()
     this.from = this.shared.from
@@ -113,9 +115,7 @@ export class Loop {
     if (opcode === opcodes.forget || opcode === opcodes.batchForget) return this.forget()
     if (opcode === opcodes.interrupt) return this.channel.report({ kind: "interrupted", id: interruptedBy(from) })
     if (opcode === opcodes.notifyReply) return
-    if (this.noOpen && (opcode === opcodes.open || opcode === opcodes.opendir)) {
-      return this.reply.fail(low, high, "ENOSYS")
-    }
+    if (this.spared.has(opcode)) return this.reply.fail(low, high, "ENOSYS")
     try {
       const request = decode(from, this.dialect)
       if (request === undefined) this.unknown(low, high, opcode)

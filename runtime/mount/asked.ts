@@ -63,11 +63,12 @@ const lookup = Effect.fnUntraced(function* (files: AskedFiles, { node: parent, n
   return entryOf(files, told.attributes)
 })
 
-const getattr = (files: AskedFiles, { node: ino }: Request<"getattr">) =>
-  Effect.map(attributesOf(files, ino), (attributes) => {
-    const { stat, attrMs } = entryOf(files, attributes)
-    return { stat: stat as Stat, attrMs }
-  })
+const getattr = Effect.fnUntraced(function* (files: AskedFiles, { node: ino }: Request<"getattr">) {
+  const ghost = files.view.ghosts.of(ino)
+  if (ghost !== undefined) return { stat: ghost, attrMs: 0 }
+  const { stat, attrMs } = entryOf(files, yield* attributesOf(files, ino))
+  return { stat: stat as Stat, attrMs }
+})
 
 const readlink = (files: AskedFiles, { node: ino }: Request<"readlink">) =>
   Effect.map(query(files, "LinkTarget", { ino }), (reply) => reply as { readonly target: string })
@@ -106,7 +107,7 @@ const dots = 2
 const direntBytesLeast = 32
 const plusBytesLeast = 160
 
-function* listed(files: AskedFiles, request: Request<"readdir">, page: Page, stat: Stat): Generator<Listed> {
+function* entriesOf(files: AskedFiles, request: Request<"readdir">, page: Page, stat: Stat): Generator<Listed> {
   const { node, offset, plus } = request
   const { view } = files
   const dot = (name: string, next: number, ino: number): Listed => {
@@ -128,9 +129,13 @@ const readdir = Effect.fnUntraced(function* (files: AskedFiles, request: Request
   const { node: ino, offset, size, plus } = request
   const limit = Math.ceil(size / (plus ? plusBytesLeast : direntBytesLeast))
   const after = Math.max(0, offset - dots)
-  const page = (yield* query(files, "ReadDir", { ino, after, limit })) as Page
+  const listed = () => query(files, "ReadDir", { ino, after, limit }) as Effect.Effect<Page, Errno>
+  let page = yield* listed()
+  // What the kernel keeps of it has to be newer than what was forgotten, for nobody tells of what came before.
+  while (page.version < files.view.begunAt) page = yield* listed()
+  files.view.list(ino)
   const stat = shown(files, yield* attributesOf(files, ino))
-  return listed(files, request, page, stat)
+  return entriesOf(files, request, page, stat)
 })
 
 const statfs = (files: AskedFiles) =>
@@ -182,6 +187,15 @@ const removing = (files: AskedFiles, given: AsyncFiles["unlink"]) =>
     yield* discarded(files, ino, later)
     return undefined
   })
+
+/** Whether somebody has it open, or works in it, only the kernel knows. */
+const rmdir = Effect.fnUntraced(function* (files: AskedFiles, request: Request<"rmdir">, own: AsyncFiles) {
+  const ino = files.view.nameOf(request.node, request.name)
+  const known = ino === undefined ? undefined : yield* Effect.option(attributesOf(files, ino))
+  yield* removing(files, own.rmdir as AsyncFiles["unlink"])(request)
+  if (known?._tag === "Some") files.view.ghosts.add(statOf(known.value))
+  return undefined
+})
 
 const rename = Effect.fnUntraced(function* (files: AskedFiles, request: Request<"rename">, own: AsyncFiles) {
   const { ino, later } = yield* losing(files, request.toNode, request.toName)
@@ -316,7 +330,7 @@ export const askedFiles = (files: AskedFiles): AsyncFiles => {
     release: (request, later) => release(files, request, own, later as Known | undefined),
     lseek: (request) => lseek(files, request),
     unlink: removing(files, own.unlink),
-    rmdir: removing(files, own.rmdir as AsyncFiles["unlink"]),
+    rmdir: (request) => rmdir(files, request, own),
     rename: (request) => rename(files, request, own),
     create: creating(files, own.create) as never,
     tmpfile: creating(files, own.tmpfile as never) as never,

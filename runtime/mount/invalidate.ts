@@ -1,5 +1,6 @@
 /** What the kernel should no longer believe when an entry is folded that it did not cause itself. */
 
+import { isDirectory } from "../../actors/workspace/tree/inodes.ts"
 import { lookup } from "../../actors/workspace/tree/read.ts"
 import type { Tree } from "../../actors/workspace/tree/tree.ts"
 import { chunkBytes } from "../../messages/chunks.ts"
@@ -29,13 +30,24 @@ const lost = (tree: Tree, parent: number, name: string): ReadonlyArray<Invalidat
   return slot < 0 ? [] : [attributesOf(tree.inodes.ino[slot] as number)]
 }
 
+/** The listing of a directory says where its parent is. */
+const moved = (tree: Tree, event: Of<"Renamed">): ReadonlyArray<Invalidation> => {
+  const { ino, parent, toParent, toName, exchange } = event
+  if (parent === toParent) return []
+  const other = exchange === true ? lookup(tree, tree.inodes.find(toParent), toName) : -1
+  return [tree.inodes.find(ino), other]
+    .filter((slot) => slot >= 0 && isDirectory(tree.inodes.mode[slot] as number))
+    .map((slot) => everythingOf(tree.inodes.ino[slot] as number))
+}
+
 const renamed = (tree: Tree, event: Of<"Renamed">): ReadonlyArray<Invalidation> => [
   ...lost(tree, event.toParent, event.toName),
   { kind: "entry", parent: event.parent, name: event.name },
   { kind: "entry", parent: event.toParent, name: event.toName },
+  ...moved(tree, event),
   attributesOf(event.ino),
-  attributesOf(event.parent),
-  attributesOf(event.toParent)
+  everythingOf(event.parent),
+  ...(event.parent === event.toParent ? [] : [everythingOf(event.toParent)])
 ]
 
 /** The tree is the one from before the event. */
@@ -76,12 +88,14 @@ export const foreign = (tree: Tree, event: WorkspaceEvent): ReadonlyArray<Invali
 }
 
 /** Of this mount's own changes the kernel knows all but what came of writes: times, the space used, and set-id bits. */
-export const own = (event: WorkspaceEvent): ReadonlyArray<Invalidation> => {
+export const own = (tree: Tree, event: WorkspaceEvent): ReadonlyArray<Invalidation> => {
   switch (event._tag) {
     case "Written":
       return [attributesOf(event.ino)]
     case "Copied":
       return [pagesOf(event.ino, event.to, event.length)]
+    case "Renamed":
+      return moved(tree, event)
     default:
       return []
   }

@@ -8,6 +8,7 @@ import { bare } from "../../actors/workspace/tree/tree.ts"
 import type { Attributes } from "../../messages/inode.ts"
 import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import type { Invalidation } from "../ports/mount.ts"
+import { Ghosts } from "./ghosts.ts"
 import { foreign, own } from "./invalidate.ts"
 import { Opens } from "./opens.ts"
 import type { ToReplica } from "./telling.ts"
@@ -40,7 +41,7 @@ export class Outline extends View {
   locksUnknown: boolean
   private readonly limit: number
   /** Nothing is known of what happened up to there, but for what was heard. */
-  private begunAt = 0
+  begunAt = 0
   /** Names that the kernel may know, and where they lead: what is forgotten here is to be forgotten there. */
   private readonly names = new Map<string, number>()
   private readonly attributes = new Map<number, Attributes>()
@@ -52,6 +53,9 @@ export class Outline extends View {
   private readonly granted = new Set<number>()
   /** Files of which the kernel's pages are good: what changed since was told to it. */
   private readonly clean = new Set<number>()
+  /** Directories whose listing the kernel may have. */
+  private readonly listed = new Set<number>()
+  readonly ghosts = new Ghosts()
 
   constructor(workspace: string, session: string, options: { readonly limit: number; readonly resumed: boolean }) {
     super(workspace, session)
@@ -70,6 +74,8 @@ export class Outline extends View {
   /** Follows from here on; what came before may have gone unheard. */
   readonly forget = (version: number): void => {
     const isFirst = this.version === 0
+    const listed = [...this.listed]
+    this.listed.clear()
     this.version = version
     this.begunAt = version
     this.attributes.clear()
@@ -79,7 +85,7 @@ export class Outline extends View {
     const known = [...this.names]
     this.names.clear()
     this.invalidate(known.flatMap(([key, ino]) => [entryOf(key), everythingOf(ino)]))
-    this.invalidate([...this.sizes.keys()].map(everythingOf))
+    this.invalidate([...this.sizes.keys(), ...listed].map(everythingOf))
   }
 
   override recover(): void {
@@ -87,7 +93,7 @@ export class Outline extends View {
   }
 
   protected override outdated(event: WorkspaceEvent, isOwn: boolean): ReadonlyArray<Invalidation> {
-    const told = isOwn ? own(event) : [...foreign(this.tree, event), ...this.replaced(event)]
+    const told = isOwn ? own(this.tree, event) : [...foreign(this.tree, event), ...this.replaced(event)]
     for (const one of told) if (one.kind === "inode" && one.offset >= 0 && one.length === 0) this.clean.delete(one.ino)
     return told
   }
@@ -224,6 +230,15 @@ export class Outline extends View {
 
   nameOf(parent: number, name: string): number | undefined {
     return this.isLive ? this.names.get(keyOf(parent, name)) : undefined
+  }
+
+  /** The kernel is told of the names of a directory, in their order. */
+  list(ino: number): void {
+    this.listed.add(ino)
+    if (this.listed.size <= this.limit) return
+    const [oldest = ino] = this.listed
+    this.listed.delete(oldest)
+    this.invalidate([everythingOf(oldest)])
   }
 
   /** The kernel is told of a name. */

@@ -8,7 +8,9 @@ import { load } from "../../actors/workspace/snapshot/load.ts"
 import { extentsOf, linkTarget, lookup, readPlan } from "../../actors/workspace/tree/read.ts"
 import { lockKey, type Tree } from "../../actors/workspace/tree/tree.ts"
 import { bytesOfName } from "../../messages/names.ts"
+import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import type { Answers, Entry, Errno, Later, Operation, Request, Stat, SyncFiles, SyncHost } from "../ports/mount.ts"
+import { Ghosts } from "./ghosts.ts"
 import { list } from "./listing.ts"
 import { Opens } from "./opens.ts"
 import { blankStat, fillStat, spaceOf } from "./stat.ts"
@@ -43,6 +45,7 @@ class Replica {
   private isLive = true
   private readonly pending = new Map<number, Pending>()
   private readonly opens: Opens
+  private readonly ghosts = new Ghosts()
   private readonly depth: Int32Array
   private readonly stat = blankStat()
   private readonly entry: { stat: Stat | undefined; entryMs: number; attrMs: number }
@@ -60,7 +63,7 @@ class Replica {
   private hear(message: ToReplica): void {
     switch (message.kind) {
       case "entries":
-        for (const { at, events } of message.entries) for (const event of events) evolve(this.tree, event, at)
+        for (const { at, events } of message.entries) for (const event of events) this.fold(event, at)
         break
       case "state":
         this.tree = load(message.bytes, this.start.workspace)
@@ -81,6 +84,11 @@ class Replica {
         if (!this.opens.isOpen(message.ino)) this.tell({ kind: "unheld", ino: message.ino })
         break
     }
+  }
+
+  private fold(event: WorkspaceEvent, at: number): void {
+    this.ghosts.heed(this.tree, event)
+    evolve(this.tree, event, at)
   }
 
   /** The record is filled again and again: it is encoded before anything else is asked. */
@@ -122,6 +130,8 @@ class Replica {
 
   private readonly getattr = ({ node }: Request<"getattr">): Answered<"getattr"> => {
     if (isVirtual(node)) return this.showVirtual(node) as Answers["getattr"]
+    const ghost = this.ghosts.of(node)
+    if (ghost !== undefined) return { stat: ghost, attrMs: 0 }
     if (!this.isLive) return stale
     const slot = this.tree.inodes.find(node)
     return slot < 0 ? "ENOENT" : (this.show(slot) as Answers["getattr"])
@@ -283,7 +293,7 @@ class Replica {
   get files(): SyncFiles {
     return {
       heard: (message) => this.hear(message as ToReplica),
-      forget: () => undefined,
+      forget: ({ node }) => this.ghosts.forget(node),
       lookup: this.lookup,
       getattr: this.getattr,
       readlink: this.readlink,

@@ -88,7 +88,8 @@ export const mountOptionsOf = (
   writeback: options.writeback,
   allowOther: options.allowOther,
   // What changes elsewhere is pushed, so a changed mtime is no reason to read anything again.
-  explicitPages: true
+  explicitPages: true,
+  noOpendir: true
 })
 
 const startOf = (view: View, options: SidecarOptions, depth = new SharedArrayBuffer(4)): ReplicaStart => ({

@@ -217,7 +217,7 @@ export class View implements Fold {
 
   /** What the kernel should no longer believe; asked before the event is folded. */
   protected outdated(event: WorkspaceEvent, isOwn: boolean): ReadonlyArray<Invalidation> {
-    return isOwn ? own(event) : foreign(this.tree, event)
+    return isOwn ? own(this.tree, event) : foreign(this.tree, event)
   }
 
   protected fold(event: WorkspaceEvent, at: number): void {

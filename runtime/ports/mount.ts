@@ -342,6 +342,11 @@ export interface MountOptions {
   /** No open, flush and release of files: for mounts that only read. */
   readonly noOpen: boolean
   /**
+   * No open and release of directories, where the kernel can do without: then it keeps every listing until it is told
+   * by `invalidate` that it changed.
+   */
+  readonly noOpendir: boolean
+  /**
    * The file system clears set-id bits and capabilities itself when told to, which saves a question before each
    * write.
    */
@@ -358,6 +363,7 @@ export const mountDefaults: MountOptions = {
   allowOther: true,
   writeback: false,
   noOpen: false,
+  noOpendir: false,
   clearsSetId: true,
   explicitPages: false,
   backgroundMax: 64

@@ -3,8 +3,7 @@
  * --redis BINARY`, with `--in-step` one that makes nothing ahead, and with `--unsynced` one whose objects nobody waits
  * for.
  */
-import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, mkdirSync, mkdtempSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { cleanUp, kill, type Up, up } from "../real/command.ts"
 import { Hosts, noMounts } from "../real/mounts.ts"
@@ -33,13 +32,22 @@ const measured = (row: Row, root: string, under: string, sizes: Sizes): Rate => 
   return { value, unit: row.unit, ...(after === undefined ? {} : { requests: after - (before as number) }) }
 }
 
+/** A directory that is measured, and how it is unmounted and mounted again, where it is a mount. */
+interface Place {
+  readonly name: string
+  readonly root: string
+  readonly remount?: () => Promise<unknown>
+}
+
 /** A row is measured in every place before the next one, for a machine is not the same a minute later. */
-const measure = (places: ReadonlyArray<readonly [string, string]>, sizes: Sizes): ReadonlyMap<string, Rates> => {
-  const grounds = places.map(([name, root]) => [name, root, mkdtempSync(join(root, "bench-"))] as const)
-  const all = new Map<string, Record<string, Rate>>(places.map(([name]) => [name, {}]))
+const measure = async (places: ReadonlyArray<Place>, sizes: Sizes): Promise<ReadonlyMap<string, Rates>> => {
+  const grounds = places.map((place) => ({ ...place, under: mkdtempSync(join(place.root, "bench-")) }))
+  const all = new Map<string, Record<string, Rate>>(places.map(({ name }) => [name, {}]))
   for (const row of rows)
-    for (const [name, root, under] of grounds)
+    for (const { name, root, under, remount } of grounds) {
+      if (row.remounted === true) await remount?.()
       Object.assign(all.get(name) as object, { [row.name]: measured(row, root, under, sizes) })
+    }
   cleanGits()
   return all
 }
@@ -64,12 +72,23 @@ const flag = (args: ReadonlyArray<string>, name: string, usual: number): number 
   return at < 0 ? usual : Number(args[at + 1])
 }
 
-const peersOf = (args: ReadonlyArray<string>): ReadonlyArray<readonly [string, string]> =>
+const peersOf = (args: ReadonlyArray<string>): ReadonlyArray<Place> =>
   args.flatMap((arg, at) => {
     if (arg !== "--peer") return []
-    const [name = "", directory = ""] = (args[at + 1] ?? "").split("=")
-    return [[name, directory] as const]
+    const [name = "", root = ""] = (args[at + 1] ?? "").split("=")
+    return [{ name, root }]
   })
+
+/** A mount of ours as a place. */
+const placeOf = async (hosts: Hosts, at: string, name: string, ...flags: ReadonlyArray<string>): Promise<Place> => {
+  const root = await hosts.mount("bench", at, ...flags)
+  const remount = async () => {
+    const { code, stderr } = await hosts.unmount(root)
+    if (code !== 0) throw new Error(stderr)
+    await hosts.mount("bench", at, ...flags)
+  }
+  return { name, root, remount }
+}
 
 const printed = (all: ReadonlyMap<string, Rates>): string => {
   const [names, base] = [[...all.keys()], all.get("local") ?? {}]
@@ -128,20 +147,22 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   try {
     const [{ hosts }] = grounds as [Ground]
     const began = performance.now()
-    const a = await hosts.mount("bench", "a")
+    const first = await placeOf(hosts, "a", "artifacts")
     const mountMs = performance.now() - began
     const b = await hosts.mount("bench", "b")
-    const local = mkdtempSync(join(tmpdir(), "artifacts-bench-"))
-    const peers = [...peersOf(args), ...(peer === undefined ? [] : [["juicefs", peer.directory] as const])]
-    if (args.includes("--in-step")) peers.push(["in step", await hosts.mount("bench", "c", "--in-step")])
+    // As deep as the mounts.
+    const local = join(hosts.root, "local")
+    mkdirSync(local)
+    const peers = [...peersOf(args)]
+    if (peer !== undefined) peers.push({ name: "juicefs", root: peer.directory, remount: peer.remount })
+    if (args.includes("--in-step")) peers.push(await placeOf(hosts, "c", "in step", "--in-step"))
     if (args.includes("--unsynced")) {
       const loose = await begun((data) => ["--objects", `file://${data}-objects?sync=no`])
       grounds.push(loose)
-      peers.push(["unsynced", await loose.hosts.mount("bench", "a")])
+      peers.push(await placeOf(loose.hosts, "a", "unsynced"))
     }
-    const all = measure([["local", local], ["artifacts", a], ...peers], sizes)
-    rmSync(local, { recursive: true, force: true })
-    const [half, most] = visible(a, b, 200)
+    const all = await measure([{ name: "local", root: local }, first, ...peers], sizes)
+    const [half, most] = visible(first.root, b, 200)
     const told = { sizes, mountMs, visibleMs: { p50: half, p99: most }, rates: Object.fromEntries(all) }
     const seen = `seen on another host: ${half.toFixed(1)} ms p50, ${most.toFixed(1)} ms p99`
     const text = [printed(all), "", ...requests(all), `mount: ${Math.round(mountMs)} ms; ${seen}`, "", ...durability]

@@ -337,7 +337,7 @@ describe("the start", () => {
 
   it("does without what an older kernel lacks, and without the second word unless it is there", () => {
     const agreed = negotiate(offer(31, 1, all), mountDefaults)
-    expect(agreed).toEqual({ minor: 31, flags: ["asyncRead"], noOpen: false })
+    expect(agreed).toEqual({ minor: 31, flags: ["asyncRead"], noOpen: false, noOpendir: false })
     expect(negotiate(offer(30, all, 0), mountDefaults)).toMatch("7.30")
   })
 

@@ -8,6 +8,7 @@ import { freePorts } from "../../real/child.ts"
 
 export interface Peer {
   readonly directory: string
+  readonly remount: () => Promise<void>
   readonly end: () => Promise<void>
 }
 
@@ -56,14 +57,25 @@ export const juicefs = async (binary: string, redis: string): Promise<Peer> => {
   execFileSync(binary, format, { ...quiet, stdio: "pipe" })
   const cache = join(root, "cache")
   const mounting = ["mount", "--no-usage-report", "--cache-dir", cache, "--log", join(root, "log"), url, directory]
-  const client = spawn(binary, mounting, quiet)
-  await within("JuiceFS", () => isMounted(directory))
+  const mounted = async (): Promise<ChildProcess> => {
+    const client = spawn(binary, mounting, quiet)
+    await within("JuiceFS", () => isMounted(directory))
+    return client
+  }
+  let client = await mounted()
+  const off = async (...how: ReadonlyArray<string>): Promise<void> => {
+    if (isMounted(directory)) execFileSync("umount", [...how, directory])
+    client.kill("SIGTERM")
+    await ended(client)
+  }
   return {
     directory,
+    remount: async () => {
+      await off()
+      client = await mounted()
+    },
     end: async () => {
-      if (isMounted(directory)) execFileSync("umount", ["-l", directory])
-      client.kill("SIGTERM")
-      await ended(client)
+      await off("-l")
       server.kill("SIGTERM")
       await ended(server)
       rmSync(root, { recursive: true, force: true, maxRetries: 5 })
