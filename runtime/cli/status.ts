@@ -4,8 +4,8 @@ import { Command } from "effect/cli"
 import type { Health } from "../http/health.ts"
 import { readNotice } from "../node/notice.ts"
 import { dataPath } from "../node/options.ts"
-import { type Found, mounts } from "../node/place.ts"
 import { type Globals, readGlobals } from "./globals.ts"
+import { healthText, type Seen, seenMounts } from "./mounts.ts"
 import { asJson, card, table, when, write } from "./print.ts"
 import { Problem, usage } from "./problem.ts"
 import { noNode, startHint } from "./remote.ts"
@@ -22,15 +22,15 @@ const shown = (health: Health, http: string): string =>
     ["shards", `${health.shards.held.length} of ${health.shards.total} served here`]
   ])
 
-const shownMounts = (found: ReadonlyArray<Found>): string =>
+const shownMounts = (found: ReadonlyArray<Seen>): string =>
   found.length === 0
     ? ""
     : `\n\n${table(
-        ["MOUNT", "WORKSPACE", "MODE", "HEALTH", "SINCE", "PROCESS"],
-        found.map(({ directory, name, mode, health, startedAt, pid }) => [
-          ...[directory, name, mode, health, when(startedAt)],
-          String(pid)
-        ])
+        ["MOUNT", "WORKSPACE", "MODE", "SINCE", "PROCESS", "HEALTH"],
+        found.map((each) => {
+          const { directory, name, mode, startedAt, pid } = each
+          return [directory, name, mode, when(startedAt), String(pid), healthText(each)]
+        })
       )}`
 
 /** Where the node's HTTP is. */
@@ -45,23 +45,23 @@ const address = Effect.gen(function* () {
   return notice.http
 })
 
-/** A host of mounts need have no node. */
-const mountsAlone = (globals: Globals, here: ReadonlyArray<Found>) =>
-  write(globals.json ? asJson({ mounts: here }) : `no node runs on this host${shownMounts(here)}`)
+/** A host of mounts need have no node, and its mounts are there when its node is not. */
+const mountsAlone = (globals: Globals, here: ReadonlyArray<Seen>, instead: string) =>
+  write(globals.json ? asJson({ mounts: here }) : `${instead}${shownMounts(here)}`)
 
 export const status = Command.make(
   "status",
   {},
   Effect.fnUntraced(function* () {
     const globals = yield* readGlobals
-    const here = mounts(process.env)
+    const here = yield* seenMounts(process.env)
     const http = yield* address.pipe(
       Effect.catchIf(
         ({ code }) => code === "no-node" && here.length > 0,
         () => Effect.succeed(undefined)
       )
     )
-    if (http === undefined) return yield* mountsAlone(globals, here)
+    if (http === undefined) return yield* mountsAlone(globals, here, "no node runs on this host")
     const { bodyOf, fetched } = yield* Effect.promise(() => import("./web.ts"))
     const gone = (problem: Problem) =>
       new Problem({
@@ -69,7 +69,10 @@ export const status = Command.make(
         message: problem.message,
         ...(globals.server === undefined && { next: startHint(globals) })
       })
-    const response = yield* fetched(http, "/healthz").pipe(Effect.mapError(gone))
+    const response = yield* fetched(http, "/healthz").pipe(
+      Effect.mapError(gone),
+      Effect.tapError(() => (here.length === 0 ? Effect.void : mountsAlone(globals, here, `${http} does not answer`)))
+    )
     const text = yield* bodyOf(http, response)
     if (!response.headers.get("content-type")?.startsWith("application/json"))
       return yield* new Problem({ code: "unreachable", message: `${http} answers, and not as a node does` })

@@ -83,6 +83,8 @@ export interface Meters {
   uploads: number
   uploadedBytes: number
   uploadFailures: number
+  /** Now: 1 from an upload that failed until the next one that did not. */
+  storingFails: number
   commits: number
   commitFailures: number
   /** Now: bytes that are accepted and not committed, of how many files, and what the stage takes on disk. */
@@ -109,6 +111,7 @@ export const newMeters = (): Meters => ({
   uploads: 0,
   uploadedBytes: 0,
   uploadFailures: 0,
+  storingFails: 0,
   commits: 0,
   commitFailures: 0,
   dirtyBytes: 0,

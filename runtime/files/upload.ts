@@ -8,6 +8,7 @@ import { digestOf } from "./digest.ts"
 import type { Trouble } from "./file.ts"
 import type { SliceIds } from "./ids.ts"
 import type { Block, KeyOf } from "./keys.ts"
+import { Outage } from "./outage.ts"
 import { type DirtyBlock, extentsMax, type Slice } from "./slice.ts"
 import type { Stage } from "./staging.ts"
 
@@ -65,9 +66,11 @@ export class Uploader {
   private readonly resting = new Set<DirtyBlock>()
   private active = 0
   private progressedMs = 0
+  private readonly outage: Outage
 
   constructor(host: UploadHost) {
     this.host = host
+    this.outage = new Outage(host)
   }
 
   enqueue(block: DirtyBlock): void {
@@ -187,6 +190,7 @@ export class Uploader {
       block.pinned -= 1
       if (failed === undefined) {
         isStored = true
+        this.outage.over()
         this.progressedMs = this.host.now()
         break
       }
@@ -195,6 +199,7 @@ export class Uploader {
         this.host.lost(block.slice, failed.trouble)
         break
       }
+      this.outage.began(failed.trouble)
       this.host.troubled(block.slice, failed.trouble, failed.refused)
       this.resting.add(block)
       this.host.roomMade()

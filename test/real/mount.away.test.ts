@@ -35,6 +35,13 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
 
   afterAll(() => hosts.end(), patientMs)
 
+  /** What `artifacts status` says of it. */
+  const healthOf = async (directory: string): Promise<string> => {
+    const { stdout } = await hosts.run("status", "--json")
+    const { mounts } = JSON.parse(stdout) as { readonly mounts: ReadonlyArray<Record<string, string>> }
+    return mounts.find((mount) => mount["directory"] === directory)?.["health"] ?? "unknown"
+  }
+
   it(
     "the object store is away, reads what it has, lets writers wait, and loses nothing",
     async () => {
@@ -45,9 +52,11 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
       const waiting = inShell(a, "echo written while it was away > late && cat late")
       await pause(2000)
       expect(readFileSync(join(a, "kept"), "utf8")).toBe("cached")
+      expect(await healthOf(a)).toBe("unstored")
       execFileSync("rm", ["-f", store])
       renameSync(`${store}.away`, store)
       expect(await waiting).toEqual({ code: 0, said: "written while it was away\n" })
+      await expect.poll(() => healthOf(a), { timeout: 10_000 }).toBe("mounted")
     },
     patientMs
   )
@@ -97,6 +106,7 @@ describe.skipIf(why !== undefined)("a mount, while", () => {
       expect(readFileSync(join(a, "before"), "utf8")).toBe("the outage")
       expect(readdirSync(a)).toContain("before")
       expect(statSync(join(a, "before")).size).toBe(10)
+      await expect.poll(() => healthOf(a), { timeout: 10_000 }).toBe("behind")
       const began = performance.now()
       const { code, said } = await inShell(a, "ln before new")
       expect(code).not.toBe(0)
