@@ -3,7 +3,7 @@ import { Clock, Effect, Schema } from "effect"
 import { eventsSubject, shardOf } from "../messages/subjects.ts"
 import { Signal } from "./actor/signal.ts"
 import type { Client, Unanswered } from "./client.ts"
-import { joining, unpacking } from "./packed.ts"
+import { joining, sharedRoom, unpacking } from "./packed.ts"
 import type { Bus, BusDown } from "./ports/bus.ts"
 import { inSteps } from "./steps.ts"
 
@@ -233,7 +233,8 @@ const loadState = Effect.fnUntraced(function* (client: Client, target: Target, t
     )
     if (rest.some((part) => part.version !== version)) continue
     const packed = yield* inSteps(joining([first, ...rest].map(({ bytes }) => Buffer.from(bytes, "base64"))))
-    const state = yield* inSteps(unpacking(Buffer.from(packed.buffer, packed.byteOffset, packed.length), 0, first))
+    const blocks = Buffer.from(packed.buffer, packed.byteOffset, packed.length)
+    const state = yield* inSteps(unpacking(blocks, 0, first, sharedRoom))
     if ("damage" in state) throw new Error(`the state of ${target.kind}/${target.id} came damaged: ${state.damage}`)
     tail.load(state, version)
     return

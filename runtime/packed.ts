@@ -93,6 +93,21 @@ export interface Damage {
   readonly damage: string
 }
 
+/** Smaller ones share their memory with others. */
+const releasedBytesMin = 64 * 1024
+
+/** Copied where it lies in the file, or where numbers could not be read in place. */
+const ownOf = (raw: Uint8Array, file: Buffer): Uint8Array =>
+  raw.buffer !== file.buffer && raw.byteOffset % alignment === 0 ? raw : new Uint8Array(raw)
+
+/** The system has the memory of a block that was made for this at once, and not when the collector comes by. */
+const moveInto = (whole: Buffer, at: number, raw: Uint8Array, file: Buffer): void => {
+  whole.set(raw, at)
+  const { buffer } = raw
+  const isOwn = buffer !== file.buffer && buffer instanceof ArrayBuffer && buffer.byteLength >= releasedBytesMin
+  if (isOwn) buffer.transfer(0)
+}
+
 const unpackBlock = (packed: Uint8Array, size: number): Uint8Array | undefined => {
   if (packed.length === size) return packed
   try {
@@ -103,17 +118,21 @@ const unpackBlock = (packed: Uint8Array, size: number): Uint8Array | undefined =
   }
 }
 
-/** The bytes of the blocks that lie in a file from a place on to its end; yields after each block. */
+/** Where other threads read it too. */
+export const sharedRoom = (size: number): Buffer => Buffer.from(new SharedArrayBuffer(size))
+
+/** The bytes of the blocks from a place in a file on to its end, in memory of their own; yields after each block. */
 export function* unpacking(
   file: Buffer,
   from: number,
-  { blocks, size }: Omit<Packed, "parts">
+  { blocks, size }: Omit<Packed, "parts">,
+  room: (size: number) => Buffer = Buffer.allocUnsafeSlow
 ): Generator<void, Uint8Array | Damage> {
   // No more room than the blocks can fill is taken, whatever a damaged head says.
   if (size > blocks * blockBytesMax || blocks * blockHeadBytes > file.length)
     return { damage: "its length is not what its head says" }
   // One block is the whole of it.
-  const whole = blocks === 1 ? undefined : Buffer.allocUnsafeSlow(size)
+  const whole = blocks === 1 ? undefined : room(size)
   let only: Uint8Array = Buffer.alloc(0)
   let at = from
   let done = 0
@@ -127,8 +146,8 @@ export function* unpacking(
     if (raw?.length !== rawBytes || crc32(raw) !== file.readUInt32LE(at + 8))
       return { damage: `block ${block} fails its checksum` }
     if (done + rawBytes > size) return { damage: "its length is not what its head says" }
-    if (whole === undefined) only = raw.byteOffset % alignment === 0 ? raw : new Uint8Array(raw)
-    else whole.set(raw, done)
+    if (whole === undefined) only = ownOf(raw, file)
+    else moveInto(whole, done, raw, file)
     done += rawBytes
     at = end
     yield

@@ -37,6 +37,7 @@ export type Report =
 
 /** To the asking thread. */
 export type Order =
+  | { readonly kind: "prepare"; readonly data: unknown }
   | { readonly kind: "start"; readonly start: Start }
   | { readonly kind: "go" }
   | { readonly kind: "tell"; readonly message: unknown }

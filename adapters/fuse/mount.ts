@@ -3,7 +3,7 @@ import { Effect, Layer } from "effect"
 import { Mount, type Mounting } from "../../runtime/ports/mount.ts"
 import { connect, release } from "./device.ts"
 import { look, unmount } from "./place.ts"
-import { type Device, serve } from "./serving.ts"
+import { type Device, prepareData, serve } from "./serving.ts"
 
 const free = (place: string, lazy: boolean) => unmount(place, lazy ? "lazy" : "plain")
 
@@ -16,10 +16,16 @@ export const layer = Layer.succeed(Mount, {
     yield* Effect.addFinalizer(() => release(mounting.place))
     return mounted
   }),
+  prepare: prepareData,
   unmount: free,
   look
 })
 
 /** Serves a device that a supervisor opened and mounted, and will close. */
 export const layerInherited = (device: Device) =>
-  Layer.succeed(Mount, { mount: (mounting: Mounting) => serve(device, mounting), unmount: free, look })
+  Layer.succeed(Mount, {
+    mount: (mounting: Mounting) => serve(device, mounting),
+    prepare: prepareData,
+    unmount: free,
+    look
+  })

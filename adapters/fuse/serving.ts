@@ -5,6 +5,7 @@ import { Cause, Deferred, Effect, type Scope } from "effect"
 import type { Invalidation, Mounted, Mounting } from "../../runtime/ports/mount.ts"
 import { Answering } from "./answering.ts"
 import type { Batch, Order, Report, Start } from "./channel.ts"
+import { collect } from "./collect.ts"
 import type { Negotiated } from "./init.ts"
 import { mounted } from "./place.ts"
 
@@ -69,6 +70,13 @@ let prepared: { readonly module: string; readonly worker: Worker } | undefined
 /** Starts the asking thread before it is known what it will serve: its module takes a while to load. */
 export const prepare = (module: string): void => {
   prepared = { module, worker: askingThread(module) }
+}
+
+/** Has the thread that was started before prepare what it will serve. */
+export const prepareData = ({ module, data }: Mounting["sync"]): boolean => {
+  if (prepared?.module !== module) return false
+  prepared.worker.postMessage({ kind: "prepare", data } satisfies Order)
+  return true
 }
 
 const threadFor = (module: string): Worker => {
@@ -156,6 +164,8 @@ export const serve: (device: Device, mounting: Mounting) => Effect.Effect<Mounte
         yield* Effect.promise(async () => notifying.end())
       })
     )
+    // While the other thread is still at it.
+    yield* Effect.sync(collect)
     yield* Deferred.await(loaded)
     if (turn !== undefined) yield* turn
     order({ kind: "go" })

@@ -14,7 +14,7 @@ import { Ghosts } from "./ghosts.ts"
 import { list } from "./listing.ts"
 import { Opens } from "./opens.ts"
 import { blankStat, fillStat, spaceOf } from "./stat.ts"
-import type { FromReplica, Known, Pending, ReplicaStart, ToReplica } from "./telling.ts"
+import type { FromReplica, Known, Pending, ReplicaStart, ReplicaState, ToReplica } from "./telling.ts"
 import { isVirtual, virtualIno, virtualStat } from "./virtual.ts"
 import { watched } from "./watch.ts"
 
@@ -33,14 +33,22 @@ const toBeAsked = later()
 const stale = later({ stale: true })
 const ofMount = later({ own: true })
 
-export const open = (data: unknown, host: SyncHost): SyncFiles => {
-  const start = data as ReplicaStart
-  return watched(new Replica(start, (message) => host.tell(message)).files, host)
+export const prepare = (data: unknown): Tree => {
+  const { bytes, workspace } = data as ReplicaState
+  return load(bytes, workspace)
 }
+
+export const open = (data: unknown, host: SyncHost, prepared?: unknown): SyncFiles => {
+  const { bytes, ...start } = data as ReplicaStart
+  const tree = bytes === undefined ? (prepared as Tree) : load(bytes, start.workspace)
+  return watched(new Replica(tree, start, (message) => host.tell(message)).files, host)
+}
+
+type Beginning = Omit<ReplicaStart, "bytes">
 
 class Replica {
   private tree: Tree
-  private readonly start: ReplicaStart
+  private readonly start: Beginning
   private readonly tell: (message: FromReplica) => void
   private isLive = true
   private readonly pending = new Map<number, Pending>()
@@ -50,10 +58,10 @@ class Replica {
   private readonly stat = blankStat()
   private readonly entry: { stat: Stat | undefined; entryMs: number; attrMs: number }
 
-  constructor(start: ReplicaStart, tell: (message: FromReplica) => void) {
+  constructor(tree: Tree, start: Beginning, tell: (message: FromReplica) => void) {
     this.start = start
     this.tell = tell
-    this.tree = load(start.bytes, start.workspace)
+    this.tree = tree
     this.depth = new Int32Array(start.depth)
     this.opens = new Opens(1, start.resumed, start.signs)
     this.entry = { stat: this.stat, entryMs: start.entryMs, attrMs: start.attrMs }

@@ -16,7 +16,7 @@ import { Metering, metered } from "./metering.ts"
 import { Outline } from "./outline.ts"
 import { Own } from "./own.ts"
 import { attach, entriesOf, type Place, SessionLost } from "./session.ts"
-import type { ReplicaStart } from "./telling.ts"
+import type { ReplicaStart, ReplicaState } from "./telling.ts"
 import { configText, statsText } from "./texts.ts"
 import { View } from "./view.ts"
 
@@ -156,6 +156,10 @@ export const sidecar: <E>(
       ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed: options.resumed })
       : new View(place.workspace, place.session)
     const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
+    const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
+    view.prepare = (bytes) =>
+      mount.prepare?.({ module: module.href, data: { workspace: place.workspace, bytes } satisfies ReplicaState }) ===
+      true
     const followed = yield* follow(bus, client, target, view)
     const asks = { client, over: end, patienceMs: patienceOf(place.lifeMs) }
     const loans = isBounded
@@ -188,7 +192,6 @@ export const sidecar: <E>(
     const letGo = (ino: number): void => void fork(holding(asking, "Release", ino))
     const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles(), letGo }
     const bounded = view instanceof Outline ? { ...files, view, commands } : undefined
-    const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
     const mounted = yield* mount.mount({
       place: place.directory,
       options: mountOptionsOf(options),

@@ -55,7 +55,8 @@ export interface ReplicaStart {
   /** How long the kernel may keep what it is told, while the tail is complete. */
   readonly entryMs: number
   readonly attrMs: number
-  readonly bytes: Uint8Array
+  /** The state; undefined where the thread has prepared it. */
+  readonly bytes: Uint8Array | undefined
   /** Where it is counted what is open. */
   readonly signs: SharedArrayBuffer
   /** How much is made and not told to the workspace yet. */
@@ -65,6 +66,9 @@ export interface ReplicaStart {
   /** A process before this one served the same mount: what it knew of open files is not known. */
   readonly resumed: boolean
 }
+
+/** What it may prepare before it is started. */
+export type ReplicaState = Pick<ReplicaStart, "workspace"> & { readonly bytes: Uint8Array }
 
 /** The same where there is no replica. */
 export type BoundedStart = Pick<ReplicaStart, "readOnly">

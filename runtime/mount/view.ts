@@ -62,7 +62,7 @@ export class View implements Fold {
   tree: Tree
   version = 0
   isLive = true
-  private bytes: Uint8Array = new Uint8Array(0)
+  private bytes: Uint8Array | undefined
   private hasBegun = false
   private readonly connecting = Deferred.makeUnsafe<void>()
   readonly pending = new Map<number, Pending>()
@@ -75,6 +75,8 @@ export class View implements Fold {
   invalidations = 0
   readonly signs = newSigns()
   ahead: Foreseen | undefined
+  /** Gives the other thread a state before it begins; false where it cannot be given any yet. */
+  prepare: (bytes: Uint8Array) => boolean = () => false
   /** Called with what another host took the last name of while it may be open here. */
   hold: (ino: number) => void = () => undefined
 
@@ -85,9 +87,9 @@ export class View implements Fold {
   }
 
   /** What the other thread begins with: the state as it was loaded, and what was told since. */
-  begin(): { readonly bytes: Uint8Array; readonly told: ReadonlyArray<ToReplica> } {
+  begin(): { readonly bytes: Uint8Array | undefined; readonly told: ReadonlyArray<ToReplica> } {
     const { bytes } = this
-    this.bytes = new Uint8Array(0)
+    this.bytes = undefined
     this.hasBegun = true
     const told = this.early.flatMap((each) => ("tell" in each ? [each.tell] : []))
     this.early = this.early.filter((each) => "invalidate" in each)
@@ -138,10 +140,12 @@ export class View implements Fold {
   load(bytes: Uint8Array, version: number): void {
     const old = this.tree
     const isFirst = this.version === 0 && this.entries === 0
+    // The other thread reads it at the same time, where it can.
+    const isPrepared = !this.hasBegun && this.prepare(bytes)
     this.tree = load(bytes, this.workspace)
     this.version = version
     if (!this.hasBegun) {
-      this.bytes = bytes
+      this.bytes = isPrepared ? undefined : bytes
       this.early = []
       return
     }

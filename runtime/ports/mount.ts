@@ -288,7 +288,9 @@ export interface SyncHost {
 
 /** The module of the synchronous part exports this; it is loaded on the thread that asks. */
 export interface SyncModule {
-  readonly open: (data: unknown, host: SyncHost) => SyncFiles
+  /** Begins before all is known that is served; what it gives goes to `open`. Where it is called twice, the last counts. */
+  readonly prepare?: (data: unknown) => unknown
+  readonly open: (data: unknown, host: SyncHost, prepared?: unknown) => SyncFiles
 }
 
 /**
@@ -392,6 +394,8 @@ export class Mount extends Context.Service<
   {
     /** When it returns, the file system answers. The mount ends with the scope, by force if it is in use. */
     readonly mount: (mounting: Mounting) => Effect.Effect<Mounted, MountRefused, Scope.Scope>
+    /** Where the thread that will serve runs already: has it prepare, while others go on. False where it does not. */
+    readonly prepare?: (sync: Mounting["sync"]) => boolean
     /** `lazy`: out of sight at once, gone when nobody uses it any more. */
     readonly unmount: (place: string, lazy: boolean) => Effect.Effect<void, MountRefused>
     /** `stale`: mounted, and nobody answers any more. */
