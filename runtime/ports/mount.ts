@@ -288,7 +288,7 @@ export interface SyncHost {
 
 /** The module of the synchronous part exports this; it is loaded on the thread that asks. */
 export interface SyncModule {
-  /** Begins before all is known that is served; what it gives goes to `open`. Where it is called twice, the last counts. */
+  /** Begins before all is known that is served; what it gave last goes to `open`. */
   readonly prepare?: (data: unknown) => unknown
   readonly open: (data: unknown, host: SyncHost, prepared?: unknown) => SyncFiles
 }
@@ -343,15 +343,9 @@ export interface MountOptions {
   readonly writeback: boolean
   /** No open, flush and release of files: for mounts that only read. */
   readonly noOpen: boolean
-  /**
-   * No open and release of directories, where the kernel can do without: then it keeps every listing until it is told
-   * by `invalidate` that it changed.
-   */
+  /** No open and release of directories: the kernel keeps each listing until `invalidate` says that it changed. */
   readonly noOpendir: boolean
-  /**
-   * The file system clears set-id bits and capabilities itself when told to, which saves a question before each
-   * write.
-   */
+  /** The file system itself clears set-id bits when it is told to, which saves a question before each write. */
   readonly clearsSetId: boolean
   /** Cached pages go only by `invalidate`, and not because a changed mtime was seen. */
   readonly explicitPages: boolean
