@@ -1,7 +1,7 @@
 /**
  * From decided batches to acknowledged ones: as many appends under way as the journal makes use of, settled in order.
  */
-import { Deferred, Effect, type Scope } from "effect"
+import { Clock, Deferred, Effect, type Scope } from "effect"
 import type { Position } from "../../messages/entry.ts"
 import { type ClaimedLog, type Fenced, Unavailable } from "../ports/journal.ts"
 import type { Batch } from "./batch.ts"
@@ -18,12 +18,18 @@ const drainMs = 1_000
 const manyEntries = 16
 /** Such an append takes its time for its bytes: the next one is on its way meanwhile. */
 const heavyBytes = 128 * 1024
+/** Turns of the event loop that bring nothing, some tenths of a millisecond: then nobody more is about to come. */
+const quietTurnsMax = 64
+/** Where turns take long, or those who come do so one by one. */
+const gatherMs = 3
 
 export class Pipeline {
   readonly wake = new Signal()
   /** In the order of the log, with the positions of those that are acknowledged. */
   private readonly inFlight = new Map<Batch, ReadonlyArray<Position> | undefined>()
   private readonly settled = new Signal()
+  /** How many there are to be decided when all who were just answered have come back; 0 when those were few. */
+  private expected = 0
   private readonly ended = Deferred.makeUnsafe<never, Fenced | Unavailable>()
 
   get isOver(): boolean {
@@ -43,6 +49,7 @@ export class Pipeline {
         yield* self.wake.wait
         // Whatever this turn of the event loop still brings is decided with it.
         yield* Effect.yieldNow
+        if (self.expected > 0 && self.inFlight.size === 0) yield* self.gather(actors)
         while (self.hasRoom(actors, window) && !self.isOver) {
           const batch = actors.turn()
           if (batch === undefined && !actors.hasWork) break
@@ -51,7 +58,7 @@ export class Pipeline {
           const acknowledged = yield* log.append(batch.entries)
           yield* Effect.forkIn(self.settle(actors, batch, acknowledged), scope, { startImmediately: true })
         }
-        // What has come meanwhile is on its way first: the journal works on it while the answers are written.
+        // A few that have come meanwhile are on their way first: the journal works while the answers are written.
         self.commit(actors)
       }
     }).pipe((loop) => this.watch(actors, loop))
@@ -73,6 +80,25 @@ export class Pipeline {
     }
     if (flights === 0) return true
     return flights < window && (entries < manyEntries || bytes >= heavyBytes)
+  }
+
+  /**
+   * Who was answered mostly asks again at once. Where they are many the next append waits until they are back, as long
+   * as the event loop brings some: one for all costs the journal half of what two cost that take turns.
+   */
+  private gather(actors: Shard): Effect.Effect<void> {
+    const self = this
+    return Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const until = clock.currentTimeMillisUnsafe() + gatherMs
+      for (let quiet = 0; quiet < quietTurnsMax && clock.currentTimeMillisUnsafe() < until; quiet++) {
+        if (actors.waiting >= self.expected || self.isOver) break
+        const before = actors.waiting
+        yield* Effect.yieldNow
+        if (actors.waiting > before) quiet = 0
+      }
+      self.expected = 0
+    })
   }
 
   /** A defect in anything that a shard needs ends its claim: it is reported, and the shard is read again. */
@@ -117,7 +143,9 @@ export class Pipeline {
   private acknowledge(actors: Shard, acknowledged: Batch, positions: ReadonlyArray<Position>): void {
     if (this.isOver) return
     this.inFlight.set(acknowledged, positions)
-    if (!actors.hasWork) this.commit(actors)
+    const answered = acknowledged.entries.length
+    if (answered >= manyEntries) this.expected = answered + actors.waiting
+    if (!actors.hasWork || answered >= manyEntries) this.commit(actors)
     this.wake.set()
   }
 

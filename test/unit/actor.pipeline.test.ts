@@ -42,7 +42,7 @@ const started = Effect.fnUntraced(function* (window: number) {
           return position
         })
         appends.push({
-          entries,
+          entries: [...entries],
           answered: answers.length,
           acknowledge: () => Deferred.doneUnsafe(done, Effect.succeed(positions)),
           fail: (error) => Deferred.doneUnsafe(done, Effect.fail(error))
@@ -102,6 +102,42 @@ describe("the pipeline", () => {
         appends[1]?.acknowledge()
         yield* settle
         expect(answers).toEqual(["1 ok", "2 ok"])
+      })
+    )
+  })
+
+  it("waits for the many whom it answered together, while they come back one by one", () => {
+    inWorld(() =>
+      Effect.gen(function* () {
+        const { appends, offer, settle } = yield* started(2)
+        const comesBack = Effect.fnUntraced(function* (index: number) {
+          for (let turn = 0; turn < 5 * index; turn++) yield* Effect.yieldNow
+          offer("a", `again-${index}`)
+        })
+        for (let index = 0; index < 20; index++) offer("a", String(index))
+        yield* settle
+        offer("b", "meanwhile")
+        appends[0]?.acknowledge()
+        for (let index = 0; index < 20; index++) yield* Effect.forkScoped(comesBack(index))
+        yield* settle
+        expect(appends.map(({ entries }) => entries.length)).toEqual([20, 21])
+      })
+    )
+  })
+
+  it("does not wait for those who do not come back", () => {
+    inWorld(() =>
+      Effect.gen(function* () {
+        const { appends, offer, settle } = yield* started(2)
+        for (let index = 0; index < 20; index++) offer("a", String(index))
+        yield* settle
+        appends[0]?.acknowledge()
+        yield* settle
+        expect(appends).toHaveLength(1)
+        offer("a", "back")
+        yield* Effect.yieldNow
+        yield* Effect.yieldNow
+        expect(appends.map(({ entries }) => entries.length)).toEqual([20, 1])
       })
     )
   })
