@@ -61,6 +61,8 @@ export interface Decider<State, P extends AnyProtocol> {
    */
   readonly saving?: (state: State) => Generator<void, ReadonlyArray<Uint8Array>>
   readonly loading?: (bytes: Uint8Array, id: string) => Generator<void, State>
+  /** It leaves memory, and nobody has it in his hands: what it holds in large pieces may be given back at once. */
+  readonly leave?: (state: State) => void
   /** Others may take the whole state and hear every entry: what a replica elsewhere is made of. */
   readonly followed?: true
   /** When this state wants a `Tick`, in milliseconds since the epoch. */

@@ -94,7 +94,7 @@ export interface Damage {
 }
 
 /** Smaller ones share their memory with others. */
-const releasedBytesMin = 64 * 1024
+const releasedBytesMin = 128 * 1024
 
 /** Copied where it lies in the file, or where numbers could not be read in place. */
 const ownOf = (raw: Uint8Array, file: Buffer): Uint8Array =>

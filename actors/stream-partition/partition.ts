@@ -23,6 +23,7 @@ export const partitionDecider: Decider<State, StreamPartition> = {
   save,
   saving,
   load,
+  leave: ({ streams }) => streams.release(),
   followed: true,
   mayOblige: (events) => events.includes('"origin":') || events.includes('"tell":'),
   due: ({ alarms: [next] }) => (next === undefined ? undefined : next.at + sweepDelayMs),

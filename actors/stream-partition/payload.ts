@@ -3,8 +3,6 @@ import type { Wire } from "../../messages/stream-partition.ts"
 
 /** Large enough that a reader is given few parts, small enough that the last one's free space does not matter. */
 const blockBytesMax = 256 * 1024
-/** What is smaller shares a piece of memory with others: its own would take several times as much as it holds. */
-const sharedBytesMax = 1024
 
 /** A run of appends that lies in an object among other streams' runs. */
 export interface Segment {
@@ -79,7 +77,7 @@ export class Data {
     if (last?.bytes !== undefined && last.from + last.used === from && last.bytes.length - last.used >= size)
       return last
     const capacity = Math.max(size, Math.min(blockBytesMax, this.bytes))
-    const bytes = capacity <= sharedBytesMax ? Buffer.allocUnsafe(capacity) : Buffer.allocUnsafeSlow(capacity)
+    const bytes = Buffer.allocUnsafeSlow(capacity)
     const block: Block = { from, bytes, object: undefined, segment: undefined, used: 0 }
     this.blocks.push(block)
     return block
@@ -287,11 +285,18 @@ export class Data {
       used,
       object,
       segment,
-      bytes: object === undefined ? Buffer.from(take(used)) : undefined
+      bytes: object === undefined ? copyOf(take(used)) : undefined
     }))
     data.bytes = data.blocks.reduce((sum, block) => sum + (block.bytes === undefined ? 0 : block.used), 0)
     return data
   }
+}
+
+/** In memory of its own: what is small would keep a whole piece of what small buffers share. */
+const copyOf = (bytes: Buffer): Buffer => {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
 }
 
 export interface SavedData {

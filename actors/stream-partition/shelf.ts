@@ -49,16 +49,20 @@ export const split = (bytes: Buffer): Array<Buffer> => {
   return records
 }
 
+/** Bytes that are fewer may share their memory with others. */
+const releasedBytesMin = 128 * 1024
+
 export class Shelf {
   private readonly bytes: Buffer
-  private readonly index: Index
+  private readonly theIndex: Index
+  private isReleased = false
   /** What was taken off is somewhere else by now, or nowhere. */
   private readonly taken: Uint8Array
   size: number
 
   constructor(bytes: Buffer, index: Index) {
     this.bytes = bytes
-    this.index = index
+    this.theIndex = index
     this.size = index.places.length
     this.taken = new Uint8Array(this.size)
   }
@@ -98,6 +102,19 @@ export class Shelf {
 
   records(): Array<Buffer> {
     return [...this.left()].map((place) => this.bytes.subarray(place, place + lengthAt(this.bytes, place)))
+  }
+
+  /** Streams that were taken off have bytes of their own; of the others nobody may ask any more. */
+  release(): void {
+    this.isReleased = true
+    const { buffer } = this.bytes
+    if (buffer instanceof ArrayBuffer && buffer.byteLength >= releasedBytesMin) buffer.transfer(0)
+  }
+
+  /** Without its memory it would say that there is nothing, which is worse than to say nothing. */
+  private get index(): Index {
+    if (this.isReleased) throw new Error("a partition is asked for streams that has left memory")
+    return this.theIndex
   }
 
   private *left(): Generator<number> {

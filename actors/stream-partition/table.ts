@@ -112,6 +112,12 @@ export class Table {
     this.shelf = new Shelf(bytes, index ?? indexOf(split(bytes)))
   }
 
+  /** The system has the memory of what is packed at once, and not when the collector comes by. It is read no more. */
+  release(): void {
+    this.shelf?.release()
+    for (const { buffer } of this.chunks) if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+  }
+
   /** What of it is in packed form: for those who want to know what memory is spent on. */
   get packedBytes(): number {
     return this.chunks.length * chunkBytes

@@ -23,6 +23,7 @@ export interface Kind {
   /** Of the moment of the first step. */
   readonly saving: (state: Any) => Generator<void, ReadonlyArray<Uint8Array>>
   readonly loading: (bytes: Uint8Array, id: string) => Generator<void, Any>
+  readonly leave: (state: Any) => void
   readonly followed: boolean
   readonly due: (state: Any) => number
   readonly mayOblige: (events: string) => boolean
@@ -85,6 +86,7 @@ export const kindOf = <State, P extends AnyProtocol>(decider: Decider<State, P>)
     answer: decider.answer,
     saving: decider.saving ?? inOne((state) => [decider.save(state)]),
     loading: decider.loading ?? inOne(decider.load),
+    leave: decider.leave ?? (() => {}),
     followed: decider.followed === true,
     due: (state) => decider.due?.(state) ?? 0,
     mayOblige: decider.mayOblige ?? (() => decider.oblige !== undefined),

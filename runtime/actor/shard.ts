@@ -97,6 +97,8 @@ export class Shard {
   putAway(cell: Cell): void {
     this.cells.delete(cell.key)
     if (cell.kind.followed && cell.stage === "live") this.resting.set(cell.key, cell.version)
+    // What is being made ready for followers still reads it.
+    if (cell.asking.length === 0) cell.kind.leave(cell.state)
   }
 
   /** The actor has been read, or cannot be. */

@@ -10,22 +10,30 @@ const againMs = 15_000
 /** What must have come on top of what there was after the last collection for another one to be worth it. */
 const worthBytes = 24 * 1024 * 1024
 /** A node that does more than this is not held up by it: while it works, the engine itself gives back what it can. */
-const restShare = 0.03
+const restShare = 0.1
 const busyShare = 0.3
 
 /**
- * By how many percent the heap of a quiet node may grow before it is collected. Left alone, the engine lets it grow by
- * almost nothing then, and whoever wakes an actor waits for a collection; of a busy node it knows better.
+ * By how many percent the heap may grow before it is collected. Left alone, the engine lets that of a quiet node grow
+ * by almost nothing; of a busy one it knows better. At rest nothing grows until somebody wakes actors, whose states are
+ * most of what comes then: that is not to be taken for garbage, for who wakes them would wait for the collector, too.
  */
-const quietPercent = 60
-const ownPercent = 0
+const percents = { rest: 300, quiet: 60, busy: 0 } as const
 
-const letGrow = (percent: number): void => setFlagsFromString(`--heap-growing-percent=${percent}`)
+type Manner = keyof typeof percents
+
+const mannerOf = (share: number): Manner => (share > busyShare ? "busy" : share > restShare ? "quiet" : "rest")
+
+const letGrow = (manner: Manner): void => {
+  setFlagsFromString(`--heap-growing-percent=${percents[manner]}`)
+  // By itself the engine collects whenever there are 64 MB more of buffers than there were, whoever needs them.
+  setFlagsFromString(`--${manner === "rest" ? "" : "no-"}external-memory-accounted-in-global-limit`)
+}
 
 /** An ordinary collection keeps the pages that it has emptied, for the heap to grow into; the last resort does not. */
-const manner = { type: "major", execution: "async", flavor: "last-resort" } as const
+const lastResort = { type: "major", execution: "async", flavor: "last-resort" } as const
 
-type Collect = (options: typeof manner) => Promise<void>
+type Collect = (options: typeof lastResort) => Promise<void>
 
 /** The engine gives pages back when it collects all of its heap, and does so of its own accord only when it grows. */
 const collector = (): Collect => {
@@ -36,7 +44,9 @@ const collector = (): Collect => {
 export const trimming: Effect.Effect<never> = Effect.gen(function* () {
   let collect: Collect | undefined
   let last = 0
-  let wasBusy = true
+  let manner: Manner = "busy"
+  /** It has just come to rest: how much its heap may grow then is found out by a collection alone. */
+  let isFresh = false
   /** The least that the process has had since the last collection, which gives back for some seconds on. */
   let least = process.memoryUsage.rss()
   for (let before = yield* Clock.currentTimeMillis; ; before = yield* Clock.currentTimeMillis) {
@@ -45,17 +55,18 @@ export const trimming: Effect.Effect<never> = Effect.gen(function* () {
     yield* Effect.sleep(lookMs)
     const { user, system } = process.threadCpuUsage(since)
     const now = yield* Clock.currentTimeMillis
-    const share = (user + system) / 1000 / (now - before)
-    const isBusy = share > busyShare
-    if (isBusy !== wasBusy) letGrow(isBusy ? ownPercent : quietPercent)
-    wasBusy = isBusy
+    const found = mannerOf((user + system) / 1000 / (now - before))
+    if (found !== manner) letGrow(found)
+    isFresh = found === "rest" && (isFresh || found !== manner)
+    manner = found
     const rss = process.memoryUsage.rss()
     least = Math.min(least, rss)
-    if (share > restShare || now - last < againMs || rss < least + worthBytes) continue
+    if (manner !== "rest" || now - last < againMs || !(isFresh || rss >= least + worthBytes)) continue
     last = now
+    isFresh = false
     least = Number.POSITIVE_INFINITY
     collect ??= collector()
-    const begun = collect(manner)
+    const begun = collect(lastResort)
     yield* Effect.promise(() => begun)
   }
 })

@@ -78,4 +78,23 @@ describe("a snapshot of a partition", () => {
       state = evolve(state, { _tag: "StreamRemoved", stream: `a/${each}`, pins: [] }, 3)
     expect(Buffer.concat(pieces).equals(whole)).toBe(true)
   })
+
+  it("gives its memory back when it leaves: what was taken out is whole, and nobody is misled afterwards", () => {
+    const wire = { text: "x".repeat(100), size: 100, count: 1 }
+    let state = partitionDecider.initial("p0")
+    for (let each = 0; each < 1500; each++) {
+      const stream = `a/${each}`
+      const events = [
+        { _tag: "StreamCreated", stream, contentType: "text/plain", by: "open" },
+        { _tag: "Appended", stream, from: 0, wire }
+      ]
+      for (const event of events) state = partitionDecider.evolve(state, event as never, 1)
+    }
+    state = partitionDecider.load(partitionDecider.save(state), "p0")
+    const taken = state.streams.get("a/7")
+    partitionDecider.leave?.(state)
+    expect(Buffer.concat((taken?.data?.parts(0, 100) ?? []) as Array<Buffer>).toString()).toBe(wire.text)
+    expect(() => state.streams.look("a/8")).toThrow()
+    expect(() => partitionDecider.save(state)).toThrow()
+  })
 })
