@@ -52,6 +52,8 @@ export const mountSession = protocol({
     },
     Attach: { input: Schema.Struct(Place), reply: told },
     Heartbeat: { input: Schema.Struct({}), reply: told },
+    /** Others wait for it in vain: it expires unless its next sign of life comes in time. */
+    Doubt: { input: Schema.Struct({}), reply: told },
     Detach: { input: Schema.Struct({}), reply: told }
   },
   queries: { Show: { input: Schema.Struct({}), reply: told } },
@@ -74,6 +76,7 @@ export const mountSession = protocol({
     },
     SessionAttached: { ...Place, expiresAt: Millis },
     SessionRenewed: { expiresAt: Millis },
+    SessionDoubted: { expiresAt: Millis },
     SessionDetached: { workspace: ActorId },
     SessionExpired: { workspace: ActorId }
   })

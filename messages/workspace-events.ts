@@ -134,6 +134,8 @@ export const WorkspaceEvent = Schema.TaggedUnion({
   /** Somebody else wants to change something there: the session tells what it has made, and gives them back. */
   Recalled: { inos: Schema.Array(Ino) },
   Returned: { inos: Schema.Array(Ino) },
+  /** It was asked for directories and has not given them back: whether it still lives is asked of its own actor. */
+  Doubted: { session: ActorId },
   /** For what the session makes in directories that are lent to it: `first` to `first + count - 1`, in that order. */
   InosReserved: { session: ActorId, first: Ino, count: Schema.Natural },
   /** The garbage with these sequences is out of the store and of the queue. */

@@ -1,6 +1,6 @@
 /** The mount-session actor: issued, attached, renewed by heartbeat, then detached or expired, and never back. */
 import type { Caller } from "../../messages/ids.ts"
-import { sessionMs } from "../../messages/limits.ts"
+import { beatsPerLife, lateMs, sessionMs } from "../../messages/limits.ts"
 import { type MountSession, mountSession, type Session } from "../../messages/mount-session.ts"
 import type { CommandOf, EventOf, RefusalOf } from "../../messages/protocol.ts"
 import type { Context, Decider, Decision, Obligation, Tick } from "../decider.ts"
@@ -14,6 +14,10 @@ type Event = EventOf<MountSession>
 type Outcome = Decision<unknown, RefusalOf<MountSession>, Event>
 
 const lifeOf = ({ lifeMs = sessionMs }: Pick<Session, "lifeMs">): number => lifeMs
+
+/** By then a host that lives has shown it. */
+const deadline = (session: Session, at: number): number =>
+  Math.min(session.expiresAt, at + lifeOf(session) / beatsPerLife + lateMs)
 
 const isOver = (session: Session): boolean => session.stage === "detached" || session.stage === "expired"
 
@@ -46,6 +50,11 @@ const decide = (state: State, command: CommandOf<MountSession> | Tick, context: 
     }
     case "Heartbeat":
       return accept({ _tag: "SessionRenewed", expiresAt })
+    case "Doubt": {
+      const sooner = Math.ceil(deadline(session, context.at))
+      if (sooner >= session.expiresAt) return { events: [], reply: { session } }
+      return accept({ _tag: "SessionDoubted", expiresAt: sooner })
+    }
     case "Detach":
       return accept({ _tag: "SessionDetached", workspace: session.workspace })
   }
@@ -71,6 +80,7 @@ const evolve = (state: State, event: Event, at: number): State => {
       return { ...state, session: { ...session, stage: "attached", host, directory, expiresAt } }
     }
     case "SessionRenewed":
+    case "SessionDoubted":
       return { ...state, session: { ...session, expiresAt: event.expiresAt } }
     case "SessionDetached":
       return { ...state, session: { ...session, stage: "detached" } }

@@ -101,7 +101,7 @@ export class Ahead implements Foreseen {
   private isFree(parent: number): boolean {
     const { tree, session, isLive } = this.host.view
     const loan = tree.loans.all.get(parent)
-    return loan?.session === session && !loan.isRecalled && isLive && this.isShown && !this.direct.has(parent)
+    return loan?.session === session && loan.recalledAt === 0 && isLive && this.isShown && !this.direct.has(parent)
   }
 
   /** Waits while too much is ahead, or the oldest of it for too long. */
@@ -298,7 +298,7 @@ export class Ahead implements Foreseen {
     }
     this.told = Math.max(this.told, this.settled)
     this.folded()
-    const recalled = [...tree.loans.all].filter(([, loan]) => loan.session === session && loan.isRecalled)
+    const recalled = [...tree.loans.all].filter(([, loan]) => loan.session === session && loan.recalledAt > 0)
     if (recalled.length > 0) this.recalled(recalled.map(([ino]) => ino))
   }
 
@@ -346,8 +346,9 @@ export class Ahead implements Foreseen {
   sweep(): void {
     const { view, fork, now } = this.host
     const idle: Array<number> = []
-    for (const [ino, { session, isRecalled }] of view.tree.loans.all) {
-      if (session !== view.session || isRecalled || !this.wishes.isIdle(ino, now()) || this.direct.has(ino)) continue
+    for (const [ino, { session, recalledAt }] of view.tree.loans.all) {
+      if (session !== view.session || recalledAt > 0 || !this.wishes.isIdle(ino, now()) || this.direct.has(ino))
+        continue
       idle.push(ino)
       if (idle.length === aheadMax) break
     }

@@ -16,6 +16,9 @@ interface Name {
   session: number
 }
 
+/** Whether there is nothing but another host that it could have to wait for. */
+type Served = Around & { readonly isServed: boolean }
+
 /** Who was told that it alone made a name of the directory that all share. */
 export class Claims {
   private readonly by = new Map<string, Array<{ readonly maker: Maker; readonly name: Name }>>()
@@ -40,7 +43,7 @@ export class Maker implements App {
   readonly name: string
   readonly mount: MountHost
   readonly faults: Array<string> = []
-  private readonly around: Around
+  private readonly around: Served
   private readonly claims: Claims
   /** By directory and name. */
   private readonly names = new Map<string, Name>()
@@ -48,7 +51,7 @@ export class Maker implements App {
   private left: number
   private count = 0
 
-  constructor(name: string, mount: MountHost, claims: Claims, around: Around) {
+  constructor(name: string, mount: MountHost, claims: Claims, around: Served) {
     this.name = name
     this.mount = mount
     this.claims = claims
@@ -86,6 +89,8 @@ export class Maker implements App {
     const ino = yield* tried(made)
     if (isFailed(ino)) {
       this.around.reach(`make ${ino.failed}`)
+      if (this.around.isServed && ino.failed === "EIO")
+        this.faults.push(`${this.name}: ${key} was not made, because another host says nothing`)
       if (folder !== shared && ino.failed === "EEXIST" && this.mount.sessions === sessions)
         this.faults.push(`${this.name}: nobody made ${key}, and it is there`)
       return

@@ -8,6 +8,8 @@ export interface FilesPlan extends Plan {
   readonly steps: number
   readonly base: number
   readonly flock: boolean
+  /** Which of the mounts have nothing to suffer from but that another one says nothing: they wait for it, and go on. */
+  readonly isServed: ReadonlyArray<boolean>
   /** Which of the mounts hold no replica. */
   readonly bounded: ReadonlyArray<boolean>
   /** The processes that serve the mounts are killed. */
@@ -39,6 +41,16 @@ export const mounts = 2
 const longMs = { least: 62_000, most: 95_000 }
 
 export const filesPlanOf = (seed: number, fence = true): FilesPlan => {
+  const plan = usualPlanOf(seed, fence)
+  const prng = new Prng(seed).fork("a host that says nothing")
+  if (!prng.chance(0.08)) return plan
+  const forMs = prng.between(longMs.least, longMs.most)
+  const away = { atMs: prng.between(300, 6_000), forMs, node: 0, service: "bus" } as const
+  const fine = { crashes: [], cuts: [], kills: [], falls: [], limits: [] }
+  return { ...plan, ...fine, lonely: [away], bounded: plan.bounded.map(() => false), isServed: [false, true] }
+}
+
+const usualPlanOf = (seed: number, fence: boolean): FilesPlan => {
   const plan = planOf(seed, fence)
   const prng = new Prng(seed).fork("files plan")
   const modes = new Prng(seed).fork("modes of mounts")
@@ -67,6 +79,7 @@ export const filesPlanOf = (seed: number, fence = true): FilesPlan => {
     steps: prng.between(8, 24),
     base: prng.chance(0.5) ? 0 : chunkBytes - 160,
     flock: prng.chance(0.5),
+    isServed: Array.from({ length: mounts }, () => false),
     bounded: Array.from({ length: mounts }, () => modes.chance(0.3)),
     kills: some(5).map(() => ({ step: prng.between(200, 9_000), mount: prng.below(mounts), torn: prng.chance(0.5) })),
     falls: some(1).map(() => ({

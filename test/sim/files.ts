@@ -189,7 +189,7 @@ class Limits {
 }
 
 const appsOf = (hosts: ReadonlyArray<MountHost>, plan: FilesPlan, around: (name: string) => Around) => {
-  const { flock } = plan
+  const { flock, isServed } = plan
   const counters: Array<Counter> = []
   const claims = new Claims()
   const lapses = { at: 0 }
@@ -201,7 +201,7 @@ const appsOf = (hosts: ReadonlyArray<MountHost>, plan: FilesPlan, around: (name:
     return [
       new Scribe(own("scribe"), host, around(own("scribe"))),
       new Appender(own("append"), host, "log", around(own("append"))),
-      new Maker(own("makes"), host, claims, around(own("makes"))),
+      new Maker(own("makes"), host, claims, { ...around(own("makes")), isServed: isServed[number] === true }),
       new Namer(own("names"), host, around(own("names"))),
       counter
     ]

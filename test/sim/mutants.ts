@@ -87,6 +87,12 @@ const filesMutants: ReadonlyArray<Mutant> = [
     to: "if (lent.length >= 0) return undefined"
   },
   {
+    name: "files: a host that keeps a directory is not doubted",
+    file: "actors/workspace/decide/touched.ts",
+    from: "at - recalledAt >= doubtMs",
+    to: "at - recalledAt >= 1000 * doubtMs"
+  },
+  {
     name: "files: what was made ahead is not told by a successor",
     file: "runtime/mount/foresight.ts",
     from: "yield* saying.tell(some)",

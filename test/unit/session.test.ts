@@ -1,6 +1,7 @@
 /** A mount session's life: every stage, and that there is no way back from the last. */
 import { describe, expect, it } from "vitest"
 import { mountSessionDecider } from "../../actors/mount-session/session.ts"
+import { beatsPerLife, lateMs } from "../../messages/limits.ts"
 import type { MountSession } from "../../messages/mount-session.ts"
 import type { CommandOf } from "../../messages/protocol.ts"
 
@@ -42,6 +43,18 @@ describe("a mount session", () => {
     const short = { ...issue, lifeMs: 10_000 } as unknown as Command
     expect(having([1000, short]).due).toBe(11_000)
     expect(having([1000, short], [5000, attach], [7000, { _tag: "Heartbeat" }]).due).toBe(17_000)
+  })
+
+  it("expires soon when it is doubted, unless a sign of life comes", () => {
+    const doubt: Command = { _tag: "Doubt" }
+    const doubted = having([0, issue], [1000, attach], [2000, doubt])
+    expect(doubted.due).toBe(2000 + 60_000 / beatsPerLife + lateMs)
+    expect(having([0, issue], [1000, attach], [2000, doubt], [3000, doubt]).due).toBe(doubted.due)
+    expect(having([0, issue], [1000, attach], [2000, doubt], [7000, { _tag: "Heartbeat" }]).due).toBe(67_000)
+    const ended = having([0, issue], [1000, attach], [2000, doubt], [doubted.due ?? 0, { _tag: "Tick" }])
+    expect(ended.state.session?.stage).toBe("expired")
+    // It never lives longer for being doubted.
+    expect(having([0, issue], [1000, attach], [60_000, doubt]).due).toBe(61_000)
   })
 
   it("refuses everything once it is over", () => {

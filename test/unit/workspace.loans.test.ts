@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from "vitest"
 import { load } from "../../actors/workspace/snapshot/load.ts"
 import { save } from "../../actors/workspace/snapshot/save.ts"
+import { doubtMs } from "../../messages/limits.ts"
 import { aheadMax, type Made } from "../../messages/workspace.ts"
 import { dump } from "../property/workspace.dump.ts"
 import { Desk, root } from "./workspace.ts"
@@ -122,6 +123,24 @@ describe("others who change a lent directory", () => {
     expect(tell([made(0, "a")])).toBe(undefined)
     giveBack(folder)
     expect(work("s2")).not.toBe("Again")
+  })
+
+  it("doubt a session that keeps it, once in a while", () => {
+    const doubts = () => tags().filter((tag) => tag === "Doubted").length
+    expect(create("x", "s2")).toBe("Again")
+    desk.at += doubtMs - 1
+    expect(create("x", "s2")).toBe("Again")
+    expect(doubts()).toBe(0)
+    desk.at += 1
+    for (let times = 0; times < 3; times++) expect(create("x", "s2")).toBe("Again")
+    expect(desk.log.at(-1)?.event).toEqual({ _tag: "Doubted", session: "s1" })
+    expect(doubts()).toBe(1)
+    expect(dump(load(save(desk.tree), "acme_1"))).toEqual(dump(desk.tree))
+    desk.at += doubtMs
+    expect(create("x", "s2")).toBe("Again")
+    expect(doubts()).toBe(2)
+    desk.do({ _tag: "EndSession", session: "s1" as never }, "outbox")
+    expect(create("x", "s2")).toBe(undefined)
   })
 
   it("need not come again for what is beside it, nor its own session for anything", () => {

@@ -86,8 +86,9 @@ const evolveService = (tree: Tree, event: Service, at: number): void => {
     case "Lent":
     case "Recalled":
     case "Returned":
+    case "Doubted":
     case "InosReserved":
-      changeLoans(tree, event)
+      changeLoans(tree, event, at)
       break
     case "SlicesReserved":
       tree.reservations.add({ ...event, at })

@@ -3,9 +3,12 @@ import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Tree } from "../tree/tree.ts"
 
 type Of<Tag extends WorkspaceEvent["_tag"]> = Extract<WorkspaceEvent, { readonly _tag: Tag }>
-export type LoanEvent = Of<"Lent" | "Recalled" | "Returned" | "InosReserved">
+export type LoanEvent = Of<"Lent" | "Recalled" | "Returned" | "Doubted" | "InosReserved">
 
-export const changeLoans = (tree: Tree, event: LoanEvent): void => {
+/** A moment; 0 would mean never. */
+const momentOf = (at: number): number => Math.max(at, 1)
+
+export const changeLoans = (tree: Tree, event: LoanEvent, at: number): void => {
   const { inodes, loans } = tree
   switch (event._tag) {
     case "Lent":
@@ -14,8 +17,13 @@ export const changeLoans = (tree: Tree, event: LoanEvent): void => {
     case "Recalled":
       for (const ino of event.inos) {
         const loan = loans.all.get(ino)
-        if (loan !== undefined) loan.isRecalled = true
+        if (loan !== undefined) loan.recalledAt = momentOf(at)
       }
+      break
+    case "Doubted":
+      // It is doubted again when as much time has gone by in vain once more.
+      for (const loan of loans.all.values())
+        if (loan.session === event.session && loan.recalledAt > 0) loan.recalledAt = momentOf(at)
       break
     case "Returned":
       for (const ino of event.inos) loans.giveBack(ino)

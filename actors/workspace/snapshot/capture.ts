@@ -19,7 +19,8 @@ export interface Rest {
   readonly doomed: ReadonlyArray<readonly [number, number]>
   readonly locks: ReadonlyArray<readonly [string, unknown]>
   /** Directories that are lent: inode, session, and whether they are recalled. Old snapshots have none. */
-  readonly loans?: ReadonlyArray<readonly [number, string, boolean]>
+  /** Each with the moment that it was recalled; older snapshots say only whether it was. */
+  readonly loans?: ReadonlyArray<readonly [number, string, number | boolean]>
   /** Inode numbers that sessions have and have not used. */
   readonly inos?: ReadonlyArray<readonly [string, ReadonlyArray<readonly [number, number]>]>
   /** Holder, first id, count, time, and in base64 the bits of those that were used. */
@@ -110,7 +111,7 @@ const restOf = (tree: Tree): Rest => ({
   orphans: [...tree.orphans].map(([ino, { until, holders, nameless }]) => [ino, until, [...holders], nameless]),
   doomed: [...tree.doomed],
   locks: [...tree.locks],
-  loans: [...tree.loans.all].map(([ino, { session, isRecalled }]) => [ino, session, isRecalled]),
+  loans: [...tree.loans.all].map(([ino, { session, recalledAt }]) => [ino, session, recalledAt]),
   inos: [...tree.loans.borrowers].map(([session, { ranges }]) => [session, ranges.map(([next, end]) => [next, end])]),
   reservations: tree.reservations.list.map(({ holder, first, count, at, used }) => [
     holder,

@@ -111,7 +111,7 @@ const loadRest = (tree: Tree, rest: Rest): void => {
   }
   for (const [session, ranges] of rest.inos ?? [])
     for (const [next, end] of ranges) tree.loans.reserve(session, next, end)
-  for (const [ino, session, isRecalled] of rest.loans ?? []) tree.loans.lend(ino, session, isRecalled)
+  for (const [ino, session, recalled] of rest.loans ?? []) tree.loans.lend(ino, session, Number(recalled))
   for (const [holder, first, count, at, bits] of rest.reservations)
     tree.reservations.restore({ holder, first, count, at }, bits)
 }

@@ -7,8 +7,8 @@ import { aheadMax } from "../../../messages/workspace.ts"
 
 export interface Loan {
   readonly session: string
-  /** Somebody else wants to change something there: nothing more may be made ahead. */
-  isRecalled: boolean
+  /** When it was asked for because somebody else wants to change something there: then nothing more is made ahead. */
+  recalledAt: number
 }
 
 /** Numbers that are not used yet, from the first to before the second. They are used in their order. */
@@ -34,9 +34,9 @@ export class Loans {
     return borrower
   }
 
-  lend(ino: number, session: string, isRecalled = false): void {
+  lend(ino: number, session: string, recalledAt = 0): void {
     if (this.all.has(ino)) return
-    this.all.set(ino, { session, isRecalled })
+    this.all.set(ino, { session, recalledAt })
     this.borrower(session).count += 1
   }
 
