@@ -11,7 +11,7 @@ export interface Delivery {
   readonly name: string
   readonly body: string
   /** The command itself, when whoever sends it is of this process and has made it: then the body is not read. */
-  readonly command?: { readonly _tag: string }
+  readonly command?: { readonly _tag: string } | undefined
   /** Empty for a query. */
   readonly commandId: string
   /** The latest useful moment in milliseconds since the epoch; 0 when there is none. */

@@ -157,9 +157,13 @@ const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Par
   const { size, dues } = recovered
   const committed = (placed: ReadonlyArray<Placed>, batch: Batch): void => {
     meters.committed(placed.length, now() - batch.openedAt)
-    for (const { position, entry } of placed) {
+    for (let index = 0; index < placed.length; index++) {
+      const { position, entry } = placed[index] as Placed
+      const cell = batch.cells[index] as Cell
       size.add(position, entryText(entry), 1)
-      dues.set(`${entry.kind}/${entry.id}`, entry.due)
+      // Only the last that it said in this commit counts.
+      if (batch.cells[index + 1] === cell) continue
+      dues.set(cell.key, entry.due)
       if (entry.due > 0) bell.duesChanged.set()
     }
     publish(ports.bus, outbox.kinds, shard, placed)

@@ -7,10 +7,10 @@ import { unanswered } from "./statuses.ts"
 
 const challenge = { "www-authenticate": 'Bearer realm="artifacts"' }
 
-export const tokenIn = ({ headers }: IncomingMessage): string | undefined => {
-  const [, token] = /^Bearer +(\S{1,400})$/i.exec(headers.authorization ?? "") ?? []
-  return token
-}
+const form = /^Bearer +(\S{1,400})$/i
+
+export const tokenIn = ({ headers: { authorization } }: IncomingMessage): string | undefined =>
+  authorization === undefined ? undefined : form.exec(authorization)?.[1]
 
 const unauthorized = (message: string) =>
   new Refused({ status: 401, code: "Unauthorized", message, headers: challenge })

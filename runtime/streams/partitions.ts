@@ -136,10 +136,15 @@ export class Partitions {
     if (serving === undefined) return this.sendAway(sending, done)
     const { verb, partition, message, caller, commandId } = sending
     const delivery: Delivery = {
-      ...{ verb, kind: partitionKind, id: this.ids[partition] as string, caller, name: message._tag, commandId },
+      verb,
+      kind: partitionKind,
+      id: this.ids[partition] as string,
+      caller,
+      name: message._tag,
       body: verb === "do" ? "" : bodyOf(message),
+      command: verb === "do" ? message : undefined,
+      commandId,
       deadline: 0,
-      ...(verb === "do" && { command: message }),
       answer: (text, given) => {
         const answer = (given ?? JSON.parse(text)) as Answered
         // The shard is moving, or has much to do: the client is patient, and the id is the same.

@@ -57,7 +57,9 @@ const byClaim = ({ request, path }: Exchange): Who | undefined => {
 
 /** Open streams are the operator's: caches may keep what is read, so nobody else's may have the same URLs. */
 const atOpen = ({ request }: Exchange): Who | Effect.Effect<Who, Refused> => {
-  const org = parseToken(tokenIn(request) ?? "")?.org ?? operatorOrg
+  const token = tokenIn(request)
+  if (token === undefined) return operator
+  const org = parseToken(token)?.org ?? operatorOrg
   if (org === operatorOrg) return operator
   const message = `streams are open here, to ${operatorOrg} alone: a key of ${org} is for a node with --streams-open no`
   return Effect.fail(new Refused({ status: 403, code: "Forbidden", message }))
@@ -102,7 +104,13 @@ const withHeaders = ({ status, code, message, headers, retryAfterMs }: Refused):
     ...(retryAfterMs !== undefined && { retryAfterMs })
   })
 
-type Opening = (exchange: Exchange, who: Who, path: string | undefined) => Direct
+/** Answers requests to one path. */
+type Place = (exchange: Exchange, who: Who) => Direct
+type PathOf = (exchange: Exchange) => string | undefined
+
+/** Places that are remembered, of paths that are not unusually long: a few megabytes at most. */
+const placesMax = 4096
+const placeLengthMax = 256
 
 export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys: KeyCheck) {
   const fork = Effect.runCallbackWith(yield* Effect.context<never>())
@@ -129,40 +137,56 @@ export const streamRoutes = Effect.fnUntraced(function* (surface: Surface, keys:
     return nothingBegun
   }
 
-  const toStream: Opening = (exchange, who, path) => {
+  const toStream = (path: string | undefined): Place => {
     if (path?.startsWith(`${reservedSegment}/`) === true)
-      return answered(exchange, who, (asked) => control(surface, asked, path.split("/").slice(1)))
-    const handler = methods[exchange.request.method ?? ""]
-    if (handler === undefined) return refused(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow })
+      return (exchange, who) => answered(exchange, who, (asked) => control(surface, asked, path.split("/").slice(1)))
     const key = path === undefined ? "" : keyOfPath(path)
     const fault = path === undefined ? unreadable : streamFault(key)
-    if (fault !== undefined) return refused(exchange, 400, `the path names no stream: ${fault}`)
-    return answered(exchange, who, (asked) => handler(surface, asked), key)
+    return (exchange, who) => {
+      const handler = methods[exchange.request.method ?? ""]
+      if (handler === undefined)
+        return refused(exchange, 405, "streams know GET, HEAD, PUT, POST and DELETE", { allow })
+      if (fault !== undefined) return refused(exchange, 400, `the path names no stream: ${fault}`)
+      return answered(exchange, who, (asked) => handler(surface, asked), key)
+    }
   }
 
   /** The primary family knows buckets, and what streams have besides their data. */
-  const toBucket: Opening = (exchange, who, path) => {
+  const toBucket = (path: string | undefined): Place => {
     if (path?.endsWith("/") === true && path.indexOf("/") === path.length - 1)
-      return answered(exchange, who, (asked) => bucket(surface, asked, path.slice(0, -1)))
+      return (exchange, who) => answered(exchange, who, (asked) => bucket(surface, asked, path.slice(0, -1)))
     const facet = path === undefined ? undefined : facetOf(path)
-    if (facet === undefined) return toStream(exchange, who, path)
+    if (facet === undefined) return toStream(path)
     const { key } = facet
     const fault = key.includes("/") ? streamFault(key) : bucketFault(key)
-    if (fault !== undefined) return refused(exchange, 400, `the path names no stream: ${fault}`)
-    const handler = facet.methods[exchange.request.method ?? ""]
-    const allowed = Object.keys(facet.methods).join(", ")
-    if (handler === undefined) return refused(exchange, 405, `it knows ${allowed}`, { allow: allowed })
-    return answered(exchange, who, (asked) => handler(surface, asked, facet.argument), key)
+    return (exchange, who) => {
+      if (fault !== undefined) return refused(exchange, 400, `the path names no stream: ${fault}`)
+      const handler = facet.methods[exchange.request.method ?? ""]
+      const allowed = Object.keys(facet.methods).join(", ")
+      if (handler === undefined) return refused(exchange, 405, `it knows ${allowed}`, { allow: allowed })
+      return answered(exchange, who, (asked) => handler(surface, asked, facet.argument), key)
+    }
   }
 
-  const handle = (open: Opening, pathOf: (exchange: Exchange) => string | undefined): Handle => {
+  const handle = (open: (path: string | undefined) => Place, pathOf: PathOf): Handle => {
+    const places = new Map<string, Place>()
+    /** What a path names is found out once: most streams are asked for again and again. */
+    const placeOf = (exchange: Exchange): Place => {
+      const { path } = exchange
+      const known = places.get(path)
+      if (known !== undefined) return known
+      const found = open(pathOf(exchange))
+      if (places.size >= placesMax) places.clear()
+      if (path.length <= placeLengthMax) places.set(path, found)
+      return found
+    }
     return (exchange) => {
       if (exchange.request.method === "OPTIONS") return Effect.sync(() => preflight(exchange))
       const who = identify(exchange)
-      if (!Effect.isEffect(who)) return open(exchange, who, pathOf(exchange))
+      if (!Effect.isEffect(who)) return placeOf(exchange)(exchange, who)
       return who.pipe(
         Effect.mapError(withHeaders),
-        Effect.flatMap((known) => asEffect(exchange, () => open(exchange, known, pathOf(exchange))))
+        Effect.flatMap((known) => asEffect(exchange, () => placeOf(exchange)(exchange, known)))
       )
     }
   }
