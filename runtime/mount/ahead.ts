@@ -2,7 +2,7 @@
  * What this mount makes in directories that are lent to it: answered at once, shown at once, and told to the workspace
  * in its order a moment later.
  */
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { decide } from "../../actors/workspace/decide/decide.ts"
 import type { Command } from "../../actors/workspace/decide/rules.ts"
 import type { Attributes } from "../../messages/inode.ts"
@@ -12,6 +12,7 @@ import { Signal } from "../actor/signal.ts"
 import type { Errno } from "../ports/mount.ts"
 import type { Diary, Remembered } from "./diary.ts"
 import { Wishes } from "./loans.ts"
+import { Riders } from "./riders.ts"
 import type { Foreseen, View } from "./view.ts"
 
 type Created = Extract<WorkspaceEvent, { readonly _tag: "Created" }>
@@ -63,6 +64,7 @@ export class Ahead implements Foreseen {
   /** Directories that are changed by commands at the moment, which nothing may overtake. */
   private readonly direct = new Map<number, number>()
   private waiting: Array<Waiter> = []
+  private readonly riders = new Riders()
   /** The newest version that was there. */
   private newest = 0
   /** Whether the replica shows what is in the queue: an older one has no place for it. */
@@ -131,9 +133,22 @@ export class Ahead implements Foreseen {
     this.depth === 0 ? Effect.void : this.inTime(this.reached(this.made))
   )
 
+  /**
+   * Waits until what was made up to now is being told: what is sent then comes right behind it. It overtakes only where
+   * the telling was lost on its way, and then the workspace says that it does not know what was made.
+   */
+  readonly riding: Effect.Effect<void, Errno> = Effect.suspend(() =>
+    this.inTime(this.riders.behind(this.made, this.urgent.set))
+  )
+
   private inTime(waiting: Effect.Effect<void>): Effect.Effect<void, Errno> {
     const { patienceMs } = this.host
     return Effect.timeoutOrElse(waiting, { duration: patienceMs, orElse: () => Effect.fail("EIO" as const) })
+  }
+
+  /** Whether the workspace may not have this inode yet. */
+  isAhead(ino: number): boolean {
+    return this.inos.has(ino)
   }
 
   /** Waits until the workspace has this inode, where it was made here. */
@@ -233,12 +248,15 @@ export class Ahead implements Foreseen {
     for (;;) {
       if (this.told >= this.made) yield* this.more.wait
       const pause = last + gatherMs - this.host.now()
-      if (pause > 0 && this.waiting.length === 0) yield* Effect.raceFirst(Effect.sleep(pause), this.urgent.wait)
+      if (pause > 0 && this.waiting.length === 0 && !this.riders.areWaiting)
+        yield* Effect.raceFirst(Effect.sleep(pause), this.urgent.wait)
       last = this.host.now()
       const batch = this.batch()
       if (batch.length === 0) continue
       const upTo = this.told + batch.length
-      yield* this.host.tell(batch)
+      const telling = yield* Effect.forkChild(this.host.tell(batch), { startImmediately: true })
+      this.riders.go(upTo)
+      yield* Fiber.join(telling)
       this.counts.batches += 1
       this.counts.told += batch.length
       this.told = Math.max(this.told, upTo)

@@ -103,6 +103,8 @@ export const shown = (asking: Pick<Asking, "followed">, version: number): Effect
 const send = ({ view, ...asking }: Asking, verb: Verb, name: string, body: object, id?: string) =>
   speak({ ...asking, workspace: view.workspace, session: view.session }, verb, name, body, id)
 
+const isUnknown = (error: CommandFailed): boolean => error._tag === "CommandRefused" && error.errno === "ENOENT"
+
 export const errnoOf = (error: CommandFailed): Errno =>
   error._tag === "CommandRefused" ? (error.errno as Errno) : "EIO"
 
@@ -158,15 +160,16 @@ export const commandsOf = (asking: Asking): Commands => {
     answered = Math.max(answered, reply.version)
     return reply
   }
-  /** The workspace has to have the file first. */
+  /**
+   * The workspace has to have the file first: what makes it goes before, and is not waited for. Where that is lost on
+   * its way the workspace does not know the file yet, and is asked again once it does.
+   */
   const kept = <A>(ino: number, sent: Effect.Effect<A, CommandFailed>): Effect.Effect<A, CommandFailed> => {
     const { ahead } = asking
-    if (ahead === undefined) return sent
-    const isThere = Effect.mapError(
-      ahead.kept(ino),
-      () => new CommandUnanswered({ why: "its making was not answered" })
-    )
-    return Effect.andThen(isThere, sent)
+    if (ahead === undefined || !ahead.isAhead(ino)) return sent
+    const inTime = Effect.mapError(() => new CommandUnanswered({ why: "its making was not answered" }))
+    const behind = Effect.andThen(inTime(ahead.riding), sent)
+    return Effect.catchIf(behind, isUnknown, () => Effect.andThen(inTime(ahead.kept(ino)), sent))
   }
   const plan = (ino: number, offset: number, length: number) => {
     const { tree } = asking.view

@@ -117,6 +117,12 @@ const filesMutants: ReadonlyArray<Mutant> = [
     to: "this.isShown"
   },
   {
+    name: "files: bytes that overtake what makes their file are given up",
+    file: "runtime/mount/asking.ts",
+    from: 'error.errno === "ENOENT"',
+    to: 'error.errno === "ENODEV"'
+  },
+  {
     name: "files: limits of bytes are not kept",
     file: "actors/workspace/decide/rules.ts",
     from: "tree.bytesMax > 0 && more > 0 && tree.bytes + more > tree.bytesMax",

@@ -1,0 +1,38 @@
+/** What is sent to the workspace right behind the telling of what was made, so that both travel together. */
+import { Effect } from "effect"
+
+interface Rider {
+  readonly upTo: number
+  readonly wake: () => void
+}
+
+export class Riders {
+  private waiting: Array<Rider> = []
+  /** The telling of all up to here is on its way, or over. */
+  private gone = 0
+
+  get areWaiting(): boolean {
+    return this.waiting.length > 0
+  }
+
+  /** Waits until the telling of all up to there is on its way; `urge` sees to it that it is soon. */
+  behind(upTo: number, urge: () => void): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.gone >= upTo) return resume(Effect.void)
+      const rider = { upTo, wake: () => resume(Effect.void) }
+      this.waiting.push(rider)
+      urge()
+      return Effect.sync(() => {
+        this.waiting = this.waiting.filter((each) => each !== rider)
+      })
+    })
+  }
+
+  /** They leave within the same turn, and so in the same piece to the bus. */
+  go(upTo: number): void {
+    this.gone = Math.max(this.gone, upTo)
+    const ready = this.waiting.filter((rider) => rider.upTo <= this.gone)
+    this.waiting = this.waiting.filter((rider) => rider.upTo > this.gone)
+    for (const { wake } of ready) wake()
+  }
+}
