@@ -40,8 +40,6 @@ export class Outline extends View {
   /** Locks of this mount are held that are not known here: a process before this one took them, or nobody heard. */
   locksUnknown: boolean
   private readonly limit: number
-  /** Nothing is known of what happened up to there, but for what was heard. */
-  begunAt = 0
   /** Names that the kernel may know, and where they lead: what is forgotten here is to be forgotten there. */
   private readonly names = new Map<string, number>()
   private readonly attributes = new Map<number, Attributes>()

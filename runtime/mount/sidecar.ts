@@ -1,5 +1,5 @@
 /** A mount, put together from its ports: session, replica, data plane and kernel, until the scope closes. */
-import { Clock, Effect, FiberSet, type Scope } from "effect"
+import { Clock, Effect, FiberSet, Schedule, type Scope } from "effect"
 import type { Client } from "../client.ts"
 import type { Commands } from "../files/commands.ts"
 import type { Committed, Data } from "../files/data.ts"
@@ -13,6 +13,7 @@ import { type Asking, clockOf, commandsOf, holding, patienceOf } from "./asking.
 import { asyncFiles, type Files } from "./files.ts"
 import { foresight } from "./foresight.ts"
 import { Metering, metered } from "./metering.ts"
+import { catchUp, noting, type Told } from "./missed.ts"
 import { Outline } from "./outline.ts"
 import { Own } from "./own.ts"
 import { attach, entriesOf, type Place, SessionLost } from "./session.ts"
@@ -53,6 +54,8 @@ export interface SidecarOptions {
   readonly attrMs?: number
   /** A process before this one served the same mount. */
   readonly resumed: boolean
+  /** Where it is kept what the kernel was told. */
+  readonly told?: Told
   /** What `.config` tells besides. */
   readonly shown: Readonly<Record<string, unknown>>
 }
@@ -118,6 +121,12 @@ const orOver = <A, E, R>(work: Effect.Effect<A, E, R>, session: string, over: Ef
     work,
     Effect.flatMap(over, (why) => Effect.fail(new SessionLost({ session, why, isOver: true })))
   )
+
+/** What a process before this one left untold is told before anything is noted. */
+const telling = (asking: Asking, { upTo, note }: Told, resumed: boolean): Effect.Effect<void> => {
+  const first = resumed ? Effect.retry(catchUp(asking, upTo), Schedule.spaced(sweepMs)) : Effect.void
+  return Effect.andThen(Effect.ignore(first), noting(asking, note))
+}
 
 /** Looks after what nobody tells. */
 const sweeping = (view: View, bounded: AskedFiles | undefined) =>
@@ -202,6 +211,8 @@ export const sidecar: <E>(
       })
     })
     view.connect(mounted)
+    const { told } = options
+    if (told !== undefined) yield* Effect.forkScoped(telling(asking, told, options.resumed))
     yield* Effect.forkScoped(sweeping(view, bounded))
     return { mounted, view, data, stats, over }
   })

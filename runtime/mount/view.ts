@@ -61,6 +61,8 @@ export class View implements Fold {
   readonly workspace: string
   tree: Tree
   version = 0
+  /** The version of the state that all began with: what came before it was heard from nobody. */
+  begunAt = 0
   isLive = true
   private bytes: Uint8Array | undefined
   private hasBegun = false
@@ -145,6 +147,7 @@ export class View implements Fold {
     this.tree = load(bytes, this.workspace)
     this.version = version
     if (!this.hasBegun) {
+      this.begunAt = version
       this.bytes = isPrepared ? undefined : bytes
       this.early = []
       return

@@ -3,7 +3,7 @@
  * its name comes later where the mount is not known yet.
  */
 import "effect/schema/SchemaJITCompiler/enable"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import { inherited } from "../../adapters/fuse/child.ts"
@@ -51,7 +51,13 @@ const renew: Renew = Effect.callback<never>(() => {
 
 const ready = Effect.sync(() => writeWhole(served, start.instance))
 
-const program = serve({ ...start, resumed }, () => ready, renew).pipe(
+/** It is of use as long as the kernel runs that was told, so nothing waits for the disk. */
+const told = {
+  upTo: Number(readText(`${file}.told`) ?? 0) || 0,
+  note: (version: number) => writeFileSync(`${file}.told`, String(version), { mode: 0o600 })
+}
+
+const program = serve({ ...start, resumed, told }, () => ready, renew).pipe(
   // A successor that comes too late for the session of its predecessor begins another one too.
   Effect.catchIf(
     ({ code }) => resumed && code === sessionOver,

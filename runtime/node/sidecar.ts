@@ -11,6 +11,7 @@ import { sessionMs } from "../../messages/limits.ts"
 import { Problem } from "../cli/problem.ts"
 import { version } from "../cli/version.ts"
 import { client } from "../client.ts"
+import type { Told } from "../mount/missed.ts"
 import { type Sidecar, sidecar } from "../mount/sidecar.ts"
 import { Bus } from "../ports/bus.ts"
 import { Mount } from "../ports/mount.ts"
@@ -37,6 +38,8 @@ export interface SidecarStart extends Sizes {
   readonly replicaEntries: number | undefined
   /** By a process before this one: what was accepted then is on the stage. */
   readonly resumed: boolean
+  /** Where it is kept what the kernel was told. */
+  readonly told?: Told
 }
 
 /** The operator's store, or the customer's bucket with the credentials of this host. */
@@ -129,6 +132,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         ...(start.replicaEntries === undefined ? {} : { replicaEntries: start.replicaEntries }),
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
+        ...(start.told === undefined ? {} : { told: start.told }),
         shown: { ...shownOf(start), nats, objects: objects.place }
       }
     ).pipe(
