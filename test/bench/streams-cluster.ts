@@ -8,9 +8,10 @@ import { parseCreds } from "../../adapters/nats/credentials.ts"
 import { directory } from "../real/child.ts"
 import { launcher, type NodeProcess, nodeProcess } from "../real/node.ts"
 import { find, natsCluster } from "../real/servers.ts"
+import { cpuOf } from "./parts/measure.ts"
 import { rate } from "./parts/rate.ts"
 import { inBatches, overNats, toNothing } from "./parts/roads.ts"
-import { appends, cpuOf, type Target } from "./streams.ts"
+import { appends, type Target } from "./streams.ts"
 
 /** Of a new installation. */
 const shards = 16

@@ -1,7 +1,7 @@
 /** Streams in figures: appends, event streams and catch-up reads over HTTP, beside the reference server. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { performance } from "node:perf_hooks"
@@ -10,7 +10,9 @@ import { Pool } from "undici"
 import { launcher } from "../real/node.ts"
 import { batches } from "./parts/batches.ts"
 import { catchUps } from "./parts/history.ts"
-import { heard, Lane } from "./parts/lane.ts"
+import { Lane } from "./parts/lane.ts"
+import { eventStreams } from "./parts/listening.ts"
+import { cpuOf, quantile, round } from "./parts/measure.ts"
 import { warmCount } from "./parts/rate.ts"
 import { ursula } from "./parts/ursula.ts"
 
@@ -26,7 +28,6 @@ export interface Target {
 }
 
 const print = (line: object): void => console.log(JSON.stringify(line))
-const round = (value: number): number => Number(value.toPrecision(4))
 const directories: Array<string> = []
 
 const directory = (): string => {
@@ -49,16 +50,6 @@ const firstLine = (child: ChildProcess, start: string): Promise<string> =>
     })
     child.once("exit", () => reject(new Error("the server ended before it was up")))
   })
-
-/** The processor time that a process has used, in microseconds; where it can be told. */
-export const cpuOf = (pid: number): number => {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
-    return (Number(fields[11]) + Number(fields[12])) * 10_000
-  } catch {
-    return 0
-  }
-}
 
 const ours = async (durability: "sync" | "process"): Promise<Target> => {
   const flags = ["up", "--data", directory(), "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--json"]
@@ -99,16 +90,6 @@ const newStream = async (pool: Pool, under = "/v1/stream/", type = "text/plain")
   if (statusCode !== 201) throw new Error(`a stream was not made: ${statusCode}`)
   return path
 }
-
-const append = async (pool: Pool, path: string, payload: string | Buffer, type = "text/plain"): Promise<number> => {
-  const request = { path, method: "POST" as const, headers: { "content-type": type }, body: payload }
-  const { statusCode, body: answer } = await pool.request(request)
-  await answer.dump()
-  return statusCode
-}
-
-const quantile = (sorted: ReadonlyArray<number>, q: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0
 
 const warmMsMax = 15_000
 
@@ -161,50 +142,6 @@ export const appends = async (target: Target, lanes: number, streamCount: number
   return { ...row, all }
 }
 
-/** Events that come before those that count. */
-const warmEvents = 10
-
-/** One append every 20 ms, and when each of the subscribers has it. */
-const eventStreams = async ({ name, url, under }: Target, subscribers: number, history: number, count: number) => {
-  const pool = new Pool(url, { connections: 4 })
-  const path = await newStream(pool, under)
-  for (let left = history; left > 0; left -= 100)
-    await Promise.all(Array.from({ length: Math.min(100, left) }, () => append(pool, path, body)))
-  const times: Array<number> = []
-  let sentAt = 0
-  let got = 0
-  const closers: Array<() => void> = []
-  const listen = async (): Promise<void> => {
-    const close = await heard(url, `${path}?offset=now&live=sse`, (part) => {
-      if (!part.includes("event: data")) return
-      times.push(performance.now() - sentAt)
-      got += 1
-    })
-    closers.push(close)
-  }
-  for (let index = 0; index < subscribers; index++) await listen()
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  for (let index = 0; index < warmEvents + count; index++) {
-    if (index === warmEvents) times.length = 0
-    got = 0
-    sentAt = performance.now()
-    await append(pool, path, body)
-    for (let waited = 0; got < subscribers && waited < 2000; waited += 5)
-      await new Promise((resolve) => setTimeout(resolve, 5))
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  for (const close of closers) close()
-  await pool.close()
-  times.sort((a, b) => a - b)
-  const row = {
-    p50: round(quantile(times, 0.5)),
-    p99: round(quantile(times, 0.99)),
-    missed: subscribers * count - times.length
-  }
-  print({ bench: "event streams", subscribers, history, server: name, ...row })
-  return row
-}
-
 /** What is read of a server. */
 const readings = async (target: Target, isQuick: boolean) => ({
   live: await eventStreams(target, 500, 0, 40),
@@ -227,6 +164,7 @@ type Readings = Awaited<ReturnType<typeof readings>>
 
 const readingRatios = (mine: Readings, theirs: Readings) => ({
   "p99 of 500 subscribers": round(mine.live.p99 / theirs.live.p99),
+  "server's processor time for 500 subscribers": round(mine.live.serverMs / theirs.live.serverMs),
   ...Object.fromEntries(
     theirs.reads.map(({ of, perSecond }) => {
       const own = mine.reads.find((row) => row.of === of)

@@ -7,8 +7,9 @@ import type { Effect } from "effect"
 import type { connection } from "../../../adapters/nats/connection.ts"
 import { keyOfPath, partitionIds, partitionKind, partitionOf } from "../../../messages/stream.ts"
 import { subjectOf } from "../../../messages/subjects.ts"
-import { appends, cpuOf, type Target } from "../streams.ts"
+import { appends, type Target } from "../streams.ts"
 import { Lane } from "./lane.ts"
+import { cpuOf } from "./measure.ts"
 import { rate } from "./rate.ts"
 
 type Connection = Effect.Success<ReturnType<typeof connection>>
