@@ -5,8 +5,9 @@ import { begun } from "../steps.ts"
 import { committed, snapshotName } from "./activate.ts"
 import type { Batch } from "./batch.ts"
 import type { Cell } from "./cell.ts"
+import type { LogSize } from "./logsize.ts"
 import { meters } from "./meters.ts"
-import type { Owned } from "./owned.ts"
+import type { Owned, Settings } from "./owned.ts"
 import { checkpointName, type ShardCheckpoint } from "./recover.ts"
 
 /** Snapshots under way at once: enough to hide a store's latency, few enough not to crowd out its other users. */
@@ -14,6 +15,14 @@ const snapshotsAtOnce = 4
 
 /** Fewer entries than this are read faster than a checkpoint is written. */
 const coveredEntriesMin = 500
+
+/**
+ * Whoever takes a shard over reads its log, at some hundred thousand entries a second: so a log is not left as long as
+ * it may be when there was time to shorten it. Snapshots of what is written all the time cost this seldom next to
+ * nothing.
+ */
+const longEntries = 20_000
+const longEveryMs = 20_000
 
 /** A follower that has not taken all parts of a state by then begins anew, and memory has the bytes back. */
 const handedOutMs = 30_000
@@ -33,11 +42,21 @@ export const checkpoints = Effect.fnUntraced(function* (owned: Owned) {
   }
 })
 
+/** Whether the log is to be shortened, so long after it was the last time. */
+export const isTooLong = (
+  { bytes, entries }: Pick<LogSize, "bytes" | "entries">,
+  { logBytesMax, logEntriesMax }: Settings,
+  sinceMs: number
+): boolean => bytes > logBytesMax || entries > logEntriesMax || (entries > longEntries && sinceMs >= longEveryMs)
+
 const round = Effect.fnUntraced(function* (owned: Owned) {
   const { actors, size, settings } = owned
   const now = yield* Clock.currentTimeMillis
   const idle = now - settings.idleMs
-  if (size.bytes > settings.logBytesMax || size.entries > settings.logEntriesMax) yield* shorten(owned)
+  if (isTooLong(size, settings, now - owned.checkpoint.at)) {
+    owned.checkpoint.at = now
+    yield* shorten(owned)
+  }
   for (const cell of actors.cells.values())
     if (cell.handedOut !== undefined && cell.handedOut.at < now - handedOutMs) cell.handedOut = undefined
   const quiet = [...actors.cells.values()].filter(

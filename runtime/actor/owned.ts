@@ -42,8 +42,11 @@ export interface Owned {
   readonly tails: Map<string, Array<Read>>
   readonly dues: Dues
   readonly size: LogSize
-  /** The place of the newest checkpoint of the shard, and how many entries the log had seen when all were covered. */
-  readonly checkpoint: { head: Position; covered: number }
+  /**
+   * The place of the newest checkpoint of the shard, how many entries the log had seen when all were covered, and when
+   * the log was shortened last.
+   */
+  readonly checkpoint: { head: Position; covered: number; at: number }
   /** The last place whose obligations are all met: the log is kept behind it. */
   readonly outboxDone: () => Position
   readonly offer: (delivery: Delivery) => void

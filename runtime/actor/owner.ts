@@ -101,7 +101,7 @@ export const serve = Effect.fnUntraced(function* (ports: Ports, owning: Owning) 
   const { tails, dues, size } = recovered
   const { journal, snapshots } = ports
   const outboxDone = () => outbox.done
-  const checkpoint = { head: recovered.checkpoint, covered: 0 }
+  const checkpoint = { head: recovered.checkpoint, covered: 0, at: 0 }
   const held = { actors, tails, dues, size, checkpoint }
   const owned: Owned = { shard, settings, log, journal, snapshots, ...held, outboxDone, offer }
   const fork = (work: Effect.Effect<void>) => Effect.forkIn(pipeline.watch(actors, work), scope)

@@ -2,7 +2,8 @@
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import type { Entry } from "../../messages/entry.ts"
-import type { Settings } from "../../runtime/actor/owned.ts"
+import { isTooLong } from "../../runtime/actor/checkpoint.ts"
+import { type Settings, settings } from "../../runtime/actor/owned.ts"
 import type { Client } from "../../runtime/client.ts"
 import { StoreDown } from "../../runtime/ports/objects.ts"
 import { bankLike, type Ground, host, inWorld, query, tell, until } from "./hosted.ts"
@@ -17,6 +18,13 @@ const short: Partial<Settings> = { checkpointEveryMs: 10, logEntriesMax: 0, logB
 const forgetful: Partial<Settings> = { checkpointEveryMs: 10, idleMs: 50 }
 
 describe("the log", () => {
+  it("is shortened when it is as long as it may be, and long before when there was time for it", () => {
+    const tooLong = (entries: number, sinceMs: number) => isTooLong({ bytes: 0, entries }, settings, sinceMs)
+    expect([tooLong(settings.logEntriesMax + 1, 0), tooLong(settings.logEntriesMax, 0)]).toEqual([true, false])
+    expect([tooLong(20_001, 19_999), tooLong(20_001, 20_000), tooLong(20_000, 60_000)]).toEqual([false, true, false])
+    expect(isTooLong({ bytes: settings.logBytesMax + 1, entries: 1 }, settings, 0)).toBe(true)
+  })
+
   it("is cut behind what snapshots cover, and the next owner has all of it", () => {
     inWorld((ground) =>
       Effect.gen(function* () {
