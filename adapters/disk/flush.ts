@@ -12,6 +12,8 @@ const quickMs = 0.5
  */
 const newestShare = 0.25
 const lookEvery = 16
+/** One that took very long tells of what has passed: it counts as this, or all would be left to threads for it. */
+const slowMs = 2 * quickMs
 
 export class Flusher {
   readonly synced: boolean
@@ -32,6 +34,6 @@ export class Flusher {
     if (!isSmall || this.working > 1 || !isQuick) return await later(fd)
     const began = performance.now()
     fsyncSync(fd)
-    this.ms += (performance.now() - began - this.ms) * newestShare
+    this.ms += (Math.min(performance.now() - began, slowMs) - this.ms) * newestShare
   }
 }

@@ -178,11 +178,12 @@ export interface Temporaries {
   readonly end: () => Promise<void>
 }
 
-export const temporaries = (directory: string, { flush }: Flusher): Temporaries => {
+export const temporaries = (directory: string, { flush, synced }: Flusher): Temporaries => {
   const own = `${spaceOf()}-${process.pid}-${randomUUID().slice(0, 8)}`
   let count = 0
   const fresh = () => join(directory, `${own}-${++count}`)
   const spare = new Spare(fresh)
+  const prepare = () => spare.prepare()
 
   const abandoned = async (name: string): Promise<boolean> => {
     const [space, pid] = name.split("-")
@@ -196,7 +197,9 @@ export const temporaries = (directory: string, { flush }: Flusher): Temporaries 
       try {
         const seconds = stampMicros() / 1e6
         futimesSync(fd, seconds, seconds)
-        spare.prepare()
+        // Beside the sync; where there is none, when the caller has nothing else to do.
+        if (synced) spare.prepare()
+        else setImmediate(prepare)
         await flush(fd, bytes.length <= atOnceBytesMax)
         return { path, etag: etagOf(fstatSync(fd, { bigint: true })) }
       } catch (cause) {

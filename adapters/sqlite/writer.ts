@@ -17,6 +17,8 @@ const inlineFlushMs = 0.5
  */
 const newestShare = 0.2
 const lookEvery = 32
+/** One that took very long tells of what has passed: it counts as this, or all would be left to threads for it. */
+const slowFlushMs = 2 * inlineFlushMs
 
 /** SQLite writes whole pages: at least one for each shard that a commit touches. */
 const pageBytes = 4096
@@ -139,7 +141,7 @@ export class Writer {
     if (alone && (this.#flushMs < inlineFlushMs || ++this.#looks % lookEvery === 0)) {
       const began = performance.now()
       const error = this.#flushInline()
-      this.#flushMs += (performance.now() - began - this.#flushMs) * newestShare
+      this.#flushMs += (Math.min(performance.now() - began, slowFlushMs) - this.#flushMs) * newestShare
       done(error)
       return
     }

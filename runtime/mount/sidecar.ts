@@ -164,6 +164,7 @@ export const sidecar: <E>(
     const view = isBounded
       ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed: options.resumed })
       : new View(place.workspace, place.session)
+    view.writesBack = options.writeback
     const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
     const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
     view.prepare = (bytes) =>

@@ -76,6 +76,8 @@ export class View implements Fold {
   entries = 0
   invalidations = 0
   readonly signs = newSigns()
+  /** The kernel keeps what is written for a while, and believes its own times meanwhile. */
+  writesBack = false
   ahead: Foreseen | undefined
   /** Gives the other thread a state before it begins; false where it cannot be given any yet. */
   prepare: (bytes: Uint8Array) => boolean = () => false
@@ -170,7 +172,8 @@ export class View implements Fold {
       for (const event of events) {
         const orphan = caller === this.session ? 0 : this.orphanOf(event)
         if (orphan > 0 && this.mayBeOpen(orphan)) orphaned.push(orphan)
-        invalidations.push(...this.outdated(event, caller === this.session))
+        if (caller !== this.session || !this.isForgotten(event))
+          invalidations.push(...this.outdated(event, caller === this.session))
         this.fold(event, at)
         touched.push(...inosOf(event))
       }
@@ -220,6 +223,14 @@ export class View implements Fold {
     const { inodes } = this.tree
     const slot = lookup(this.tree, inodes.find(parent), name)
     return slot < 0 ? 0 : (inodes.ino[slot] as number)
+  }
+
+  /**
+   * Whether the kernel does not believe it any more in any case: a write makes it forget times, size and space used, and
+   * until that is committed it is told to keep nothing of them. Set-id bits it forgets only when it is told to.
+   */
+  private isForgotten(event: WorkspaceEvent): boolean {
+    return event._tag === "Written" && !this.writesBack && this.pending.get(event.ino)?.plain === false
   }
 
   /** What the kernel should no longer believe; asked before the event is folded. */
