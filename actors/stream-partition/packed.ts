@@ -35,7 +35,8 @@ const restOf = ({ ttlS, expiresAt, expiresMs, origin, closedBy, seq, ...stream }
   ...(stream.data !== undefined && { data: stream.data.save() })
 })
 
-export const pack = (stream: Stream): Buffer => {
+/** `room` gives a piece of memory of this length, of which nobody else writes. */
+export const pack = (stream: Stream, room: (length: number) => Buffer = Buffer.allocUnsafe): Buffer => {
   const { key, contentType, createdAt, tail, floor, touchedAt, writtenAt, closed, hidden, data } = stream
   const text = JSON.stringify(restOf(stream))
   const rest = text === "{}" ? "" : text
@@ -43,7 +44,7 @@ export const pack = (stream: Stream): Buffer => {
   const sizes = [key, contentType, rest].map((each) => Buffer.byteLength(each)) as [number, number, number]
   const [keyBytes, typeBytes, restBytes] = sizes
   const hotBytes = payload.reduce((sum, { length }) => sum + length, 0)
-  const record = Buffer.allocUnsafe(headBytes + keyBytes + typeBytes + restBytes + hotBytes)
+  const record = room(headBytes + keyBytes + typeBytes + restBytes + hotBytes)
   record.writeUInt32LE(record.length, 0)
   const flags = (closed ? isClosed : 0) | (hidden ? isHidden : 0) | (data?.isStored === true ? isStored : 0)
   record.writeUInt16LE(flags | (keyBytes === key.length ? isPlain : 0), 4)

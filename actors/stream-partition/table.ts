@@ -15,6 +15,19 @@ const packedHotBytesMax = 2 * 1024
 /** So many streams that were used lately stay as they are, and as many of those used before them. */
 const usedMax = 512
 
+/** Records that are wanted for a while are written into pieces of this size: each goes back as a whole. */
+const pieceBytes = 256 * 1024
+
+const piecewise = (): ((length: number) => Buffer) => {
+  let left = Buffer.alloc(0)
+  return (length) => {
+    if (left.length < length) left = Buffer.allocUnsafeSlow(Math.max(pieceBytes, length))
+    const given = left.subarray(0, length)
+    left = left.subarray(length)
+    return given
+  }
+}
+
 /** A record's place: its chunk, and where in it. */
 const placeOf = (chunk: number, at: number): number => chunk * chunkBytes + at
 
@@ -98,8 +111,9 @@ export class Table {
 
   /** Every stream as a record, and by what they are found. */
   save(): { readonly records: ReadonlyArray<Buffer>; readonly index: Index } {
+    const room = piecewise()
     const own = [...this.places.values()].map((place) => {
-      if (typeof place !== "number") return pack(place)
+      if (typeof place !== "number") return pack(place, room)
       const { chunk, at } = this.at(place)
       return chunk.subarray(at, at + lengthAt(chunk, at))
     })
