@@ -192,8 +192,7 @@ export const sidecar: <E>(
       settled: Effect.suspend(() => view.invalidated)
     })
     const start = startOf(view, options, loans?.depth)
-    const { entryMs, attrMs } = start
-    const { storesLate } = start
+    const { entryMs, attrMs, storesLate } = start
     const fork = yield* FiberSet.makeRuntime()
     view.hold = (ino) => {
       fork(holding(asking, "Open", ino))

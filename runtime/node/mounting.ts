@@ -7,6 +7,7 @@ import { layer as fuse } from "../../adapters/fuse/mount.ts"
 import type { Globals } from "../cli/globals.ts"
 import { Problem } from "../cli/problem.ts"
 import { Mount } from "../ports/mount.ts"
+import { keepCompiled } from "./compiled.ts"
 import { makeDirectory } from "./files.ts"
 import { issue, type Ticket } from "./issue.ts"
 import { logger } from "./logs.ts"
@@ -134,6 +135,7 @@ export const inForeground = (wanted: Wanted) =>
   Effect.gen(function* () {
     const { record, ended } = yield* holdMount(wanted)
     tell({ ready: true })
+    yield* keepCompiled
     yield* ended
     yield* Effect.logInfo("unmounted", { directory: record.directory })
   }).pipe(

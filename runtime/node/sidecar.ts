@@ -17,6 +17,7 @@ import { Bus } from "../ports/bus.ts"
 import { Mount } from "../ports/mount.ts"
 import { Objects } from "../ports/objects.ts"
 import { dataOf, diaryOf, type Sizes } from "./bytes.ts"
+import { keepCompiled } from "./compiled.ts"
 import type { Ticket } from "./issue.ts"
 import { objectsAt } from "./store.ts"
 
@@ -153,6 +154,7 @@ export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effe
     const made = yield* startSidecar(start)
     yield* ready(made)
     yield* iAnswer
+    yield* keepCompiled
     const ended = yield* Deferred.make<string | undefined>()
     yield* Effect.forkScoped(Effect.andThen(made.mounted.ended, Deferred.succeed(ended, undefined)))
     yield* Effect.forkScoped(Effect.flatMap(made.over, (why) => Deferred.succeed(ended, why)))
