@@ -19,6 +19,8 @@ export class Batch {
   readonly openedAt: number
   bytes = 0
   committed = false
+  /** Somebody waits for it who asked over the bus, and not in this process. */
+  isForBus = false
   private readonly answers: Array<Answered> = []
   private readonly waiting: Array<() => void> = []
 
@@ -36,6 +38,7 @@ export class Batch {
 
   /** Answers are released in the order in which they were given, once the batch is committed. */
   release(delivery: Delivery, text: string, given?: unknown): void {
+    if (delivery.command === undefined) this.isForBus = true
     this.answers.push({ delivery, text, given })
   }
 

@@ -166,7 +166,10 @@ const actorsOf = ({ ports, owning, recovered, pipeline, outbox, bell, now }: Par
       dues.set(cell.key, entry.due)
       if (entry.due > 0) bell.duesChanged.set()
     }
-    publish(ports.bus, outbox.kinds, shard, placed)
+    const tell = (): void => publish(ports.bus, outbox.kinds, shard, placed)
+    // Who is answered over the bus too hears of the change first.
+    if (batch.isForBus) pipeline.tellNow(tell)
+    else pipeline.tellLater(tell)
     outbox.committed(placed, batch.events)
     owning.heard?.(shard, placed, batch)
   }

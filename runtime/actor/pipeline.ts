@@ -28,6 +28,8 @@ export class Pipeline {
   /** In the order of the log, with the positions of those that are acknowledged. */
   private readonly inFlight = new Map<Batch, ReadonlyArray<Position> | undefined>()
   private readonly settled = new Signal()
+  /** What is told of commits when the next append is on its way: nobody waits for it, and telling takes its time. */
+  private later: Array<() => void> = []
   /** How many there are to be decided when all who were just answered have come back; 0 when those were few. */
   private expected = 0
   private readonly ended = Deferred.makeUnsafe<never, Fenced | Unavailable>()
@@ -60,8 +62,27 @@ export class Pipeline {
         }
         // A few that have come meanwhile are on their way first: the journal works while the answers are written.
         self.commit(actors)
+        if (self.later.length === 0) continue
+        yield* Effect.yieldNow
+        self.tellAll()
       }
     }).pipe((loop) => this.watch(actors, loop))
+  }
+
+  tellLater(tell: () => void): void {
+    this.later.push(tell)
+  }
+
+  /** Behind what was to be told before. */
+  tellNow(tell: () => void): void {
+    this.tellAll()
+    tell()
+  }
+
+  private tellAll(): void {
+    const all = this.later
+    this.later = []
+    for (const tell of all) tell()
   }
 
   /**
@@ -121,6 +142,7 @@ export class Pipeline {
 
   private stop(actors: Shard, why: Effect.Effect<never, Fenced | Unavailable>): void {
     if (this.isOver) return
+    this.tellAll()
     Deferred.doneUnsafe(this.ended, why)
     actors.abandon(this.inFlight.keys())
     this.inFlight.clear()

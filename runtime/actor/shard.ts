@@ -149,7 +149,7 @@ export class Shard {
       placed.push({ position, entry })
     }
     this.head = positions.at(-1) ?? this.head
-    // Published before it is answered: who hears both from one connection knows the change when the answer comes.
+    // Before it is answered: who hears both from one connection knows the change when the answer comes.
     this.around.committed(placed, batch)
     batch.commit(positions, this.around.mayAnswer(), this.lostText)
   }

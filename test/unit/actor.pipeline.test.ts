@@ -19,6 +19,8 @@ const started = Effect.fnUntraced(function* (window: number) {
   const pipeline = new Pipeline()
   const answers: Array<string> = []
   const appends: Array<Append> = []
+  /** How many appends had begun, and how many answers had left, when a commit was told of. */
+  const told: Array<readonly [appends: number, answers: number]> = []
   let position = 0
   const actors: Shard = new Shard(0, new Map([["bank", bankLike()]]), {
     now: () => 1_000,
@@ -26,7 +28,7 @@ const started = Effect.fnUntraced(function* (window: number) {
     wake: pipeline.wake.set,
     handOut: () => undefined,
     activate: (cell) => actors.activated(cell),
-    committed: () => {},
+    committed: () => pipeline.tellLater(() => told.push([appends.length, answers.length])),
     defect: () => {},
     refused: () => {}
   })
@@ -65,7 +67,7 @@ const started = Effect.fnUntraced(function* (window: number) {
       answer: (text) => answers.push(`${commandId} ${Object.keys(JSON.parse(text))[0]}`)
     })
   const settle = Effect.sleep(5)
-  return { pipeline, actors, answers, appends, offer, settle }
+  return { pipeline, actors, answers, appends, told, offer, settle }
 })
 
 describe("the pipeline", () => {
@@ -102,6 +104,40 @@ describe("the pipeline", () => {
         appends[1]?.acknowledge()
         yield* settle
         expect(answers).toEqual(["1 ok", "2 ok"])
+      })
+    )
+  })
+
+  it("tells of a commit when the next append is on its way and the answers have left, or when nothing follows", () => {
+    inWorld(() =>
+      Effect.gen(function* () {
+        const { appends, offer, settle, told } = yield* started(1)
+        offer("a", "1")
+        yield* settle
+        offer("b", "2")
+        appends[0]?.acknowledge()
+        yield* settle
+        expect(told).toEqual([[2, 1]])
+        appends[1]?.acknowledge()
+        yield* settle
+        expect(told).toEqual([
+          [2, 1],
+          [2, 2]
+        ])
+      })
+    )
+  })
+
+  it("tells first what was to be told before, and all of it when the shard is lost", () => {
+    inWorld(() =>
+      Effect.gen(function* () {
+        const { pipeline, actors } = yield* started(1)
+        const heard: Array<string> = []
+        pipeline.tellLater(() => heard.push("first"))
+        pipeline.tellNow(() => heard.push("second"))
+        pipeline.tellLater(() => heard.push("third"))
+        pipeline.end(actors, released("l"))
+        expect(heard).toEqual(["first", "second", "third"])
       })
     )
   })
