@@ -226,8 +226,8 @@ export class View implements Fold {
   }
 
   /**
-   * Whether the kernel does not believe it any more in any case: a write makes it forget times, size and space used, and
-   * until that is committed it is told to keep nothing of them. Set-id bits it forgets only when it is told to.
+   * Whether the kernel does not believe it any more in any case: a write makes it forget times, size and space used,
+   * and until that is committed it is told to keep nothing of them. Set-id bits it forgets only when it is told to.
    */
   private isForgotten(event: WorkspaceEvent): boolean {
     return event._tag === "Written" && !this.writesBack && this.pending.get(event.ino)?.plain === false
