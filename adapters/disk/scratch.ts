@@ -1,6 +1,17 @@
 /** Scratch space in a directory of the local disk: cached blocks as files, and a stage of files that grow. */
-import { closeSync, fstatSync, openSync, unlinkSync, writevSync } from "node:fs"
-import { mkdir, open, opendir, readdir, readFile, rename, stat, statfs, unlink, writeFile } from "node:fs/promises"
+import { closeSync, fstatSync, openSync, unlink, writevSync } from "node:fs"
+import {
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  statfs,
+  unlink as unlinkLater,
+  writeFile
+} from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { Effect, Stream } from "effect"
 import { ScratchFailed, type Segment, type Shelf, type Shelved, type Tape } from "../../runtime/ports/scratch.ts"
@@ -27,7 +38,7 @@ async function* walk(root: string, folder: string): AsyncGenerator<Shelved> {
   for await (const entry of entries ?? []) {
     const name = folder === "" ? entry.name : `${folder}/${entry.name}`
     if (entry.isDirectory()) yield* walk(root, name)
-    else if (entry.name.endsWith(unfinished)) await unlink(join(root, name)).catch(() => undefined)
+    else if (entry.name.endsWith(unfinished)) await unlinkLater(join(root, name)).catch(() => undefined)
     else {
       const found = await stat(join(root, name)).catch(() => undefined)
       if (found !== undefined) yield { name, size: found.size }
@@ -62,7 +73,7 @@ export const shelf = (root: string): Shelf => {
     try {
       await rename(fresh, path)
     } catch (cause) {
-      await unlink(fresh).catch(() => undefined)
+      await unlinkLater(fresh).catch(() => undefined)
       throw cause
     }
   }
@@ -79,7 +90,7 @@ export const shelf = (root: string): Shelf => {
   return {
     read: (name) => attempt("read", name, () => orAbsent(readFile(join(root, name)))),
     write: (name, bytes) => attempt("write", name, () => write(name, bytes)),
-    remove: (name) => attempt("remove", name, () => orAbsent(unlink(join(root, name))).then(() => undefined)),
+    remove: (name) => attempt("remove", name, () => orAbsent(unlinkLater(join(root, name))).then(() => undefined)),
     list: Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => pages(root) }, (cause) =>
       failed("list", root, cause)
     ),
@@ -117,6 +128,33 @@ const writeAll = (segment: OpenSegment, pieces: ReadonlyArray<Uint8Array>): numb
   return at
 }
 
+/**
+ * Removes one file after another, beside the thread that asks for it: to take its pages from memory is most of it. In
+ * their order, for a later segment says of what is in an earlier one that it is over.
+ */
+class Drops {
+  /** With the one that is being removed, which is the first. */
+  private readonly paths = new Set<string>()
+
+  has(path: string): boolean {
+    return this.paths.has(path)
+  }
+
+  add(path: string): void {
+    this.paths.add(path)
+    if (this.paths.size === 1) this.remove(path)
+  }
+
+  /** One that cannot be removed stays: the next process finds in it what is over already, and drops it. */
+  private remove(path: string): void {
+    unlink(path, () => {
+      this.paths.delete(path)
+      const [next] = this.paths
+      if (next !== undefined) this.remove(next)
+    })
+  }
+}
+
 /** Segments in a directory of their own, which is made here; the scope closes what is open. */
 export const tape = (root: string) =>
   Effect.gen(function* () {
@@ -143,11 +181,13 @@ export const tape = (root: string) =>
         return failed("append", pathOf(segment), cause)
       }
     }
+    const drops = new Drops()
     const segments = async (): Promise<ReadonlyArray<Segment>> => {
       const found: Array<Segment> = []
       for (const name of await readdir(root)) {
         const number = segmentName.exec(name)?.[1]
-        if (number !== undefined) found.push({ number: Number(number), size: (await stat(join(root, name))).size })
+        if (number !== undefined && !drops.has(join(root, name)))
+          found.push({ number: Number(number), size: (await stat(join(root, name))).size })
       }
       return found.sort((a, b) => a.number - b.number)
     }
@@ -167,11 +207,7 @@ export const tape = (root: string) =>
     }
     const drop = (segment: number): void => {
       if (current?.number === segment) close()
-      try {
-        unlinkSync(pathOf(segment))
-      } catch {
-        // It stays, and the next process finds in it what is over already, and drops it.
-      }
+      drops.add(pathOf(segment))
     }
     const made: Tape = {
       segments: attempt("list", root, segments),

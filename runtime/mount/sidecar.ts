@@ -164,7 +164,6 @@ export const sidecar: <E>(
     const view = isBounded
       ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed: options.resumed })
       : new View(place.workspace, place.session)
-    view.writesBack = options.writeback
     const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
     const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
     view.prepare = (bytes) =>
@@ -179,7 +178,7 @@ export const sidecar: <E>(
     const { readPlan } = asked({ ...asks, workspace: place.workspace, session: place.session })
     const commands = isBounded ? { ...commandsOf(asking), readPlan } : commandsOf(asking)
     const data = yield* dataOf(commands, (committed) => view.committed(committed))
-    view.attach(data)
+    view.attach(data, options.writeback)
     loans?.mourn(data)
     view.recover()
     const metering = new Metering()

@@ -76,8 +76,7 @@ export class View implements Fold {
   entries = 0
   invalidations = 0
   readonly signs = newSigns()
-  /** The kernel keeps what is written for a while, and believes its own times meanwhile. */
-  writesBack = false
+  private writesBack = false
   ahead: Foreseen | undefined
   /** Gives the other thread a state before it begins; false where it cannot be given any yet. */
   prepare: (bytes: Uint8Array) => boolean = () => false
@@ -120,8 +119,10 @@ export class View implements Fold {
     return Deferred.await(this.connecting)
   }
 
-  attach(data: Data): void {
+  /** A kernel that writes back keeps what is written for a while, and believes its own times meanwhile. */
+  attach(data: Data, writesBack = false): void {
     this.data = data
+    this.writesBack = writesBack
   }
 
   tell(message: ToReplica): void {
