@@ -109,15 +109,22 @@ export const errnoOf = (error: CommandFailed): Errno =>
   error._tag === "CommandRefused" ? (error.errno as Errno) : "EIO"
 
 /** A change on behalf of a process, behind all that was made ahead of the workspace. */
-export const change = (asking: Asking, asked: Asked, name: string, fields: object): Effect.Effect<Changed, Errno> => {
+export const change = (asking: Asking, asked: Asked, name: string, fields: object): Effect.Effect<Changed, Errno> =>
+  inTurn(asking, name, fields, `r${asked.id}-${name}`)
+
+/** The same, done now whatever a process before this one was answered. */
+export const changeAnew = (asking: Asking, name: string, fields: object): Effect.Effect<Changed, Errno> =>
+  inTurn(asking, name, fields, undefined)
+
+const inTurn = (asking: Asking, name: string, fields: object, id?: string): Effect.Effect<Changed, Errno> => {
   const { ahead, view } = asking
-  const sent = changed(asking, asked, name, fields)
+  const sent = changed(asking, name, fields, id)
   if (ahead === undefined) return sent
   return Effect.suspend(() => ahead.directly(touched(view.tree, { _tag: name, ...fields } as Command), sent))
 }
 
-const changed = Effect.fnUntraced(function* (asking: Asking, asked: Asked, name: string, fields: object) {
-  const reply = (yield* send(asking, "do", name, fields, `r${asked.id}-${name}`).pipe(
+const changed = Effect.fnUntraced(function* (asking: Asking, name: string, fields: object, id?: string) {
+  const reply = (yield* send(asking, "do", name, fields, id).pipe(
     Effect.tapError((error) =>
       error._tag === "CommandUnanswered" ? Effect.logWarning(`${name} was not answered`, error) : Effect.void
     ),

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { Lock, LockFamily } from "../../messages/lock.ts"
 import type { AsyncFiles, Errno, LockRange, Request } from "../ports/mount.ts"
-import { type Asking, change, query } from "./asking.ts"
+import { type Asking, change, changeAnew, query } from "./asking.ts"
 import type { Files } from "./files.ts"
 
 const familyOf = ({ flock }: LockRange): LockFamily => (flock ? "flock" : "posix")
@@ -29,11 +29,13 @@ const getlk = Effect.fnUntraced(function* (asking: Asking, request: Request<"get
 const settled = ({ data }: Files, { node }: Request<"setlk">): Effect.Effect<void, Errno> =>
   data.isDirty(node) ? Effect.mapError(data.ordered(node, Effect.void), ({ errno }) => errno as Errno) : Effect.void
 
-const release = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
+const unlocking = (request: Request<"setlk">) => {
   const { node: ino, owner, start, end } = request
-  yield* change(asking, request, "Unlock", { ino, family: familyOf(request), owner, start, end })
-  return undefined
-})
+  return { ino, family: familyOf(request), owner, start, end }
+}
+
+const release = (asking: Asking, request: Request<"setlk">) =>
+  Effect.as(change(asking, request, "Unlock", unlocking(request)), undefined)
 
 /** Whoever has the lock next sees all that was written under it; what cannot be kept so far keeps the lock as well. */
 const unlock = (files: Files, request: Request<"setlk">) =>
@@ -45,13 +47,17 @@ interface Locked {
   readonly ticket?: number
 }
 
+/** What a process is granted that has given up. A process before this one may have given up for it already. */
+const letGo = (asking: Asking, request: Request<"setlk">) =>
+  Effect.ignore(changeAnew(asking, "Unlock", unlocking(request)))
+
 /** A process that gave up, but not before it was granted, holds nothing either. */
 const cancel = (asking: Asking, request: Request<"setlk">, ticket: number) =>
   Effect.gen(function* () {
-    const { node: ino, owner, start, end } = request
+    const { node: ino, owner } = request
     const place = { ino, family: familyOf(request), owner }
-    const reply = (yield* change(asking, request, "CancelLock", { ...place, ticket })) as unknown as Locked
-    if (reply.granted) yield* change(asking, request, "Unlock", { ...place, start, end })
+    const reply = (yield* changeAnew(asking, "CancelLock", { ...place, ticket })) as unknown as Locked
+    if (reply.granted) yield* letGo(asking, request)
   }).pipe(Effect.ignore)
 
 /** A kernel that does not take notice for so long is not waited for. */
@@ -68,7 +74,10 @@ const noticed = (asking: Asking): Effect.Effect<unknown> =>
 const acquire = Effect.fnUntraced(function* (asking: Asking, request: Request<"setlk">) {
   const { node: ino, owner, type, start, end, wait, holder } = request
   const fields = { ino, family: familyOf(request), owner, pid: holder, type, start, end, ...(wait && { wait }) }
-  const reply = (yield* change(asking, request, "Lock", fields)) as unknown as Locked
+  // The process before this one may have been granted it and have given it up again, for whoever asks had a signal: an
+  // answer from then is no lock now. To ask anew for what one has or waits for changes nothing.
+  const asked = request.resent ? changeAnew(asking, "Lock", fields) : change(asking, request, "Lock", fields)
+  const reply = (yield* asked) as unknown as Locked
   const { granted, ticket } = reply
   if (!granted && ticket !== undefined) {
     const { version } = reply
@@ -78,7 +87,7 @@ const acquire = Effect.fnUntraced(function* (asking: Asking, request: Request<"s
     })
     yield* Effect.interruptible(waited).pipe(Effect.onInterrupt(() => cancel(asking, request, ticket)))
   }
-  yield* Effect.interruptible(noticed(asking)).pipe(Effect.onInterrupt(() => Effect.ignore(release(asking, request))))
+  yield* Effect.interruptible(noticed(asking)).pipe(Effect.onInterrupt(() => letGo(asking, request)))
   return undefined
 })
 
