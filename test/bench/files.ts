@@ -149,20 +149,22 @@ export const main = async (args: ReadonlyArray<string>): Promise<void> => {
     const began = performance.now()
     const first = await placeOf(hosts, "a", "artifacts")
     const mountMs = performance.now() - began
-    const b = await hosts.mount("bench", "b")
     // As deep as the mounts.
     const local = join(hosts.root, "local")
     mkdirSync(local)
     const peers = [...peersOf(args)]
     if (peer !== undefined) peers.push({ name: "juicefs", root: peer.directory, remount: peer.remount })
-    if (args.includes("--in-step")) peers.push(await placeOf(hosts, "c", "in step", "--in-step"))
-    if (args.includes("--unsynced")) {
-      const loose = await begun((data) => ["--objects", `file://${data}-objects?sync=no`])
-      grounds.push(loose)
-      peers.push(await placeOf(loose.hosts, "a", "unsynced"))
+    // Each has a node of its own: nothing that is measured has others who hear of it.
+    const another = async (name: string, begin: (data: string) => ReadonlyArray<string>, ...flags: Array<string>) => {
+      const ground = await begun(begin)
+      grounds.push(ground)
+      peers.push(await placeOf(ground.hosts, "a", name, ...flags))
     }
+    if (args.includes("--in-step")) await another("in step", () => [], "--in-step")
+    if (args.includes("--unsynced"))
+      await another("unsynced", (data) => ["--objects", `file://${data}-objects?sync=no`])
     const all = await measure([{ name: "local", root: local }, first, ...peers], sizes)
-    const [half, most] = visible(first.root, b, 200)
+    const [half, most] = visible(first.root, await hosts.mount("bench", "b"), 200)
     const told = { sizes, mountMs, visibleMs: { p50: half, p99: most }, rates: Object.fromEntries(all) }
     const seen = `seen on another host: ${half.toFixed(1)} ms p50, ${most.toFixed(1)} ms p99`
     const text = [printed(all), "", ...requests(all), `mount: ${Math.round(mountMs)} ms; ${seen}`, "", ...durability]
