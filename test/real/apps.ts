@@ -77,9 +77,19 @@ export const stats = (mount: string): ReadonlyMap<string, number> =>
       .map(([name = "", value]) => [name.replace(/^artifacts_/, ""), Number(value)] as const)
   )
 
+/** What is not there yet has not been seen either. */
+const isSeen = (isSo: () => boolean): boolean => {
+  try {
+    return isSo()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false
+    throw error
+  }
+}
+
 /** Waits until what was done on another host is to be seen. */
 export const seen = async (what: string, isSo: () => boolean): Promise<void> => {
-  for (const until = performance.now() + 10_000; !isSo(); ) {
+  for (const until = performance.now() + 10_000; !isSeen(isSo); ) {
     if (performance.now() > until) throw new Error(`${what} was not seen`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }

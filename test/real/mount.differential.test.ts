@@ -248,13 +248,22 @@ describe.skipIf(why !== undefined).each(kinds)("%s and a local directory", (_, f
     rmSync(local, { recursive: true, force: true })
   }, patientMs)
 
-  const version = (mount: string): string =>
-    /replica_version (\d+)/.exec(readFileSync(join(mount, ".stats"), "utf8"))?.[1] ?? "?"
+  const told = (mount: string) => {
+    const stats = readFileSync(join(mount, ".stats"), "utf8")
+    const number = (name: string): number => Number(new RegExp(`_${name} (\\d+)`).exec(stats)?.[1] ?? 0)
+    return { version: number("replica_version"), ahead: number("ahead_depth") }
+  }
 
-  /** What one host has done is known to the other: the promise is a few milliseconds, and the comparison wants none. */
+  /**
+   * What one host has done is known to the other: the promise is a few milliseconds, and the comparison wants none. What
+   * was made ahead of the workspace is in no version yet.
+   */
   const settled = () => {
-    for (let tries = 0; version(mounts[0]) !== version(mounts[1]); tries++)
+    for (let tries = 0; ; tries++) {
+      const [one, other] = [told(mounts[0]), told(mounts[1])]
+      if (one.ahead + other.ahead === 0 && one.version === other.version) return
       if (tries > 10_000) throw new Error("the hosts do not come to the same version")
+    }
   }
 
   it(

@@ -19,7 +19,7 @@ describe("simulated worlds", () => {
   }, 120_000)
 
   it("of files lose nothing that was promised, and meet every fault", () => {
-    const batch = runBatch(scenarios.files, upFrom(1, 60), { fence: true, failuresMax: 1 })
+    const batch = runBatch(scenarios.files, upFrom(1, 90), { fence: true, failuresMax: 1 })
     expect(batch.failures).toEqual([])
     expect(unreached(batch)).toEqual([])
   }, 240_000)
