@@ -43,7 +43,7 @@ export const sessionMs = 60_000
 export const sessionLeastMs = 5_000
 export const sessionMostMs = 3_600_000
 /** That many signs of life fit into a session's time, so that one that is late ends nothing. */
-export const beatsPerLife = 10
+export const beatsPerLife = 5
 /** A host that is asked for a directory answers in milliseconds, and in seconds where it has to find out first. */
 export const doubtMs = 3_000
 /** A session that is doubted has time for its next sign of life, and so long for it to be late. */

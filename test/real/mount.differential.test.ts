@@ -255,8 +255,8 @@ describe.skipIf(why !== undefined).each(kinds)("%s and a local directory", (_, f
   }
 
   /**
-   * What one host has done is known to the other: the promise is a few milliseconds, and the comparison wants none. What
-   * was made ahead of the workspace is in no version yet.
+   * What one host has done is known to the other: the promise is a few milliseconds, and the comparison wants none.
+   * What was made ahead of the workspace is in no version yet.
    */
   const settled = () => {
     for (let tries = 0; ; tries++) {

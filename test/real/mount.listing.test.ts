@@ -50,6 +50,7 @@ const suite = (name: string, flags: ReadonlyArray<string>): void => {
       mkdirSync(join(a, "kept"))
       for (let at = 0; at < 10; at++) writeFileSync(join(a, "kept", `${at}`), "")
       const look = () => readdirSync(join(a, "kept")).map((name) => statSync(join(a, "kept", name)).size)
+      until("the directory", () => existsSync(join(b, "kept")))
       until("the last file", () => readdirSync(join(b, "kept")).length === 10)
       look()
       look()
