@@ -21,8 +21,11 @@ export interface Seen extends MountRecord {
 /** A mount in order answers within a millisecond; one whose process is being replaced within a second or two. */
 const patienceMs = 3_000
 
-/** Read by another process, which can be ended: a thread of this one that asks a mount could not be. */
-const statsOf = (directory: string): Effect.Effect<string | "silent" | "secret"> =>
+/**
+ * Or `silent`, or `secret` where another user may not read them. Read by another process, which can be ended: a thread
+ * of this one that asks a mount could not be.
+ */
+const statsOf = (directory: string): Effect.Effect<string> =>
   Effect.callback((resume) => {
     const options = { timeout: patienceMs, killSignal: "SIGKILL" } as const
     const reader = execFile("cat", [join(directory, ".stats")], options, (failed, text) =>

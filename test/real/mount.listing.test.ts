@@ -39,9 +39,7 @@ const suite = (name: string, flags: ReadonlyArray<string>): void => {
 
     beforeAll(async () => {
       hosts = new Hosts()
-      await hosts.begin()
-      a = await hosts.mount("demo", "a", ...flags)
-      b = await hosts.mount("demo", "b")
+      ;[a, b] = await hosts.beginTwo(...flags)
     }, patientMs)
 
     afterAll(() => hosts.end(), patientMs)

@@ -35,9 +35,7 @@ describe.skipIf(why !== undefined)("a workspace, mounted", () => {
 
   beforeAll(async () => {
     hosts = new Hosts()
-    await hosts.begin()
-    a = await hosts.mount("demo", "a")
-    b = await hosts.mount("demo", "b")
+    ;[a, b] = await hosts.beginTwo()
   }, patientMs)
 
   afterAll(() => hosts.end(), patientMs)

@@ -42,6 +42,12 @@ export class Hosts {
     await this.run("workspace", "create", "demo")
   }
 
+  /** Starts the node, and mounts `demo` twice: the flags are those of the first. */
+  async beginTwo(...flags: ReadonlyArray<string>): Promise<readonly [string, string]> {
+    await this.begin()
+    return [await this.mount("demo", "a", ...flags), await this.mount("demo", "b")]
+  }
+
   run(...args: ReadonlyArray<string>): Promise<Outcome> {
     return start(["--data", this.data, ...args], "", this.env).ended
   }
