@@ -1,4 +1,5 @@
 /** The process whose power is cut: appends to a SQLite journal without a pause and prints what is acknowledged. */
+import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
 import { layer } from "../../adapters/sqlite/journal.ts"
 import { Journal } from "../../runtime/ports/journal.ts"
@@ -7,7 +8,7 @@ import { Journal } from "../../runtime/ports/journal.ts"
 const keptAppends = 2_000
 const shards = 4
 
-const [file = "", durability = "sync"] = process.argv.slice(2)
+const [directory = "", durability = "sync"] = process.argv.slice(2)
 
 const entry = (shard: number, version: number) => ({
   kind: "account",
@@ -36,7 +37,9 @@ const shardLoad = Effect.fnUntraced(function* (journal: Journal["Service"], shar
 
 const program = Effect.gen(function* () {
   const journal = Context.get(
-    yield* Layer.build(layer({ durability: durability === "process" ? "process" : "sync", file })),
+    yield* Layer.build(
+      layer({ durability: durability === "process" ? "process" : "sync", file: join(directory, "journal.db") })
+    ),
     Journal
   )
   const all = Array.from({ length: shards }, (_, shard) => shardLoad(journal, shard))
