@@ -21,6 +21,18 @@ const mode = Schema.optionalKey(Mode)
 /** The name of an xattr, and of what is in `value` base64. */
 const xattr = { ino: Ino, name: Name, time: Time }
 
+/** What is set of an inode beside its bytes; what is absent stays as it is. */
+const traits = {
+  mode,
+  uid: Schema.optionalKey(Id),
+  gid: Schema.optionalKey(Id),
+  atime: Schema.optionalKey(Time),
+  mtime: Schema.optionalKey(Time),
+  ctime: Time
+}
+export const Traits = Schema.Struct(traits)
+export type Traits = typeof Traits.Type
+
 /** What an entry begins with. */
 export const made = {
   ino: Ino,
@@ -61,15 +73,7 @@ export const WorkspaceEvent = Schema.TaggedUnion({
     orphan: Schema.optionalKey(Orphan),
     version
   },
-  AttributesSet: {
-    ino: Ino,
-    mode,
-    uid: Schema.optionalKey(Id),
-    gid: Schema.optionalKey(Id),
-    atime: Schema.optionalKey(Time),
-    mtime: Schema.optionalKey(Time),
-    ctime: Time
-  },
+  AttributesSet: { ino: Ino, ...traits },
   Truncated: { ino: Ino, size: Schema.Natural, time: Time, mode, version },
   /** Later ones cover earlier ones. Each slice but the hole is of the caller's reservation and is used up by this. */
   Written: { ino: Ino, slices: Schema.Array(Placement), size: Schema.Natural, time: Time, mode, version },

@@ -7,7 +7,7 @@ import { Lock, LockPlace, LockType, Range } from "./lock.ts"
 import { MountMode } from "./mount-session.ts"
 import { protocol } from "./protocol.ts"
 import { Appendage, Garbage, Part, Placement, reserveSlicesMax, writeSlicesMax } from "./slices.ts"
-import { made, WorkspaceEvent } from "./workspace-events.ts"
+import { made, Traits, WorkspaceEvent } from "./workspace-events.ts"
 
 /** Who changes something, and when by the clock of the host that serves it. */
 const change = { who: Who, time: Time }
@@ -26,6 +26,9 @@ const lend = Schema.optionalKey(Schema.Boolean)
 
 /** As many entries a session may have made and not told of yet: what is lost with a host, and what quotas set aside. */
 export const aheadMax = 1024
+
+/** What was set of a file behind the bytes that are written: one entry has both. */
+const set = Schema.optionalKey(Traits)
 
 /** What the event says that it becomes. */
 const Made = Schema.Struct({ ...made, name: Name })
@@ -125,6 +128,7 @@ export const workspace = protocol({
       input: Schema.Struct({
         ino: Ino,
         slices: Schema.Array(Placement).check(Schema.isMaxLength(writeSlicesMax)),
+        set,
         ...change
       }),
       reply: Changed
@@ -134,6 +138,7 @@ export const workspace = protocol({
       input: Schema.Struct({
         ino: Ino,
         slices: Schema.Array(Appendage).check(Schema.isMaxLength(writeSlicesMax)),
+        set,
         ...change
       }),
       reply: Schema.Struct({ offset: Schema.Natural, attributes: Attributes, version })

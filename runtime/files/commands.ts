@@ -2,6 +2,7 @@
 import { type Effect, Schema } from "effect"
 import type { Attributes, Time, Who } from "../../messages/inode.ts"
 import type { Appendage, Part, Placement } from "../../messages/slices.ts"
+import type { Traits } from "../../messages/workspace-events.ts"
 
 /** The workspace answered that it will not. Asking the same again does not help. */
 export class CommandRefused extends Schema.TaggedError<CommandRefused>()("CommandRefused", {
@@ -21,6 +22,8 @@ interface Change {
   readonly ino: number
   readonly who: Who
   readonly time: Time
+  /** Set behind the bytes. */
+  readonly set?: Traits
 }
 export interface WriteCommand extends Change {
   readonly slices: ReadonlyArray<Placement>

@@ -8,6 +8,7 @@ import type { DirtyFile, Trouble } from "./file.ts"
 import type { SentRecord } from "./record.ts"
 import type { Run } from "./slice.ts"
 import type { Stage } from "./staging.ts"
+import { takeTraits } from "./traits.ts"
 
 const firstPauseMs = 100
 const pauseMsMax = 5_000
@@ -58,7 +59,7 @@ const placement = (run: Run): Placement => {
 const compose = (file: DirtyFile, runs: ReadonlyArray<Run>, id: string): SentRecord => {
   // An older run can have been written to last.
   const last = runs.reduce((newest, run) => (run.writtenMs >= newest.writtenMs ? run : newest))
-  const change = { ino: file.ino, who: last.who, time: last.time }
+  const change = { ino: file.ino, who: last.who, time: last.time, ...takeTraits(file, runs, last.time) }
   return {
     kind: "sent",
     id,
@@ -110,7 +111,7 @@ export class Committer {
       })
       if (!("_tag" in answer)) return this.committed(file, runs, answer)
       host.meters.commitFailures += 1
-      if (answer._tag === "CommandRefused") return this.refused(file, runs, answer)
+      if (answer._tag === "CommandRefused") return yield* this.refused(file, sent, answer)
       host.troubled(file, { errno: "EIO", why: answer.why })
       yield* Effect.sleep(pause)
     }
@@ -143,7 +144,20 @@ export class Committer {
     this.host.leave(file, runs, undefined)
   }
 
-  private refused(file: DirtyFile, runs: ReadonlyArray<Run>, { errno, why }: CommandRefused): void {
-    this.host.leave(file, runs, { errno, why })
-  }
+  /** What was set of the file is set all the same: only the bytes are lost. */
+  private readonly refused = Effect.fnUntraced(function* (
+    this: Committer,
+    file: DirtyFile,
+    { command, runs }: SentRecord,
+    { errno, why }: CommandRefused
+  ) {
+    const { set, ino, who, time } = "write" in command ? command.write : command.append
+    const isThere = errno !== "ENOENT" && errno !== "ESTALE"
+    if (set !== undefined && isThere) {
+      const alone = this.host.commands.write(yield* this.host.newId, { ino, who, time, slices: [], set })
+      yield* Effect.catch(alone, (error) => Effect.logWarning("what was set of a file is lost with its bytes", error))
+    }
+    const lost = file.runs.filter(({ number }) => runs.includes(number))
+    this.host.leave(file, lost, { errno, why })
+  })
 }

@@ -1,6 +1,7 @@
 /** The bytes of a workspace's files, as a mount or a transfer reads and writes them. */
 import { type Effect, Schema } from "effect"
 import type { Attributes, Time, Who } from "../../messages/inode.ts"
+import type { Traits } from "../../messages/workspace-events.ts"
 
 /** A read or a write cannot be done, or what was written before cannot be kept. */
 export class DataFailed extends Schema.TaggedError<DataFailed>()("DataFailed", {
@@ -60,6 +61,15 @@ export interface Data {
    * size and bytes, and of times, owners and modes too: a commit sets mtime and takes set-id bits, as a write does.
    */
   readonly ordered: <A, E>(ino: number, change: Effect.Effect<A, E>) => Effect.Effect<A, E | DataFailed>
+  /**
+   * Sets modes, owners and times with bytes that are not on their way to the workspace yet: they are staged and
+   * committed with those, and behind them. False where there are none, or where it has to wait: then `ordered`.
+   */
+  readonly set: (ino: number, traits: Traits) => boolean
+  /** Whether something is set that is not committed. */
+  readonly isSet: (ino: number) => boolean
+  /** What is set and is on its way to nobody yet. */
+  readonly traitsOf: (ino: number) => Traits | undefined
   /** The file's size with what is not committed yet, given the committed one. */
   readonly sizeOf: (ino: number, committed: number) => number
   /** When the newest bytes that are not committed were written. */

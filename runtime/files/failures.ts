@@ -25,7 +25,7 @@ export class Failures {
   note(file: DirtyFile, { errno, why }: Trouble): void {
     if (file.failed !== undefined) return
     file.failed = { errno, why, run: this.newNumber() }
-    this.stage?.failed({ kind: "failed", ino: file.ino, ...file.failed })
+    this.stage?.noted({ kind: "failed", ino: file.ino, ...file.failed })
   }
 
   /** Somebody is told, or nobody needs to be any more. */

@@ -4,6 +4,7 @@
 
 import { blockBytesMax, chunkBytes } from "../../messages/chunks.ts"
 import type { Time, Who } from "../../messages/inode.ts"
+import type { Traits } from "../../messages/workspace-events.ts"
 import { Run, Slice } from "./slice.ts"
 
 /**
@@ -60,6 +61,8 @@ export class DirtyFile {
   waiters: Array<FlushWaiter> = []
   /** What the next flush has to say, and the number under which it stands on the stage. */
   failed: (Trouble & { readonly run: number }) | undefined
+  /** Set behind the bytes up to this run, none of which is on its way to the workspace yet. */
+  set: { readonly run: number; readonly traits: Traits } | undefined
   /** Grows whenever a run leaves: a read plan from before does not show it. */
   epoch = 0
   /** Commits of the file wait while this is not 0. */

@@ -14,6 +14,7 @@ import { type DataOptions, dataDefaults } from "./options.ts"
 import { Reader } from "./reader.ts"
 import { recover } from "./recover.ts"
 import { Stage } from "./staging.ts"
+import { isDressed } from "./traits.ts"
 import { Writer } from "./writer.ts"
 
 export interface DataParts {
@@ -109,6 +110,15 @@ const data = (writer: Writer, reader: Reader, meters: Data["meters"]): Data => (
     )
   ),
   ordered: writer.ordered,
+  set: (ino, traits) => {
+    const file = writer.files.get(ino)
+    return file !== undefined && writer.dressing.set(file, traits)
+  },
+  isSet: (ino) => {
+    const file = writer.files.get(ino)
+    return file !== undefined && isDressed(file)
+  },
+  traitsOf: (ino) => writer.files.get(ino)?.set?.traits,
   sizeOf: (ino, committed) => Math.max(committed, writer.files.get(ino)?.end ?? 0),
   timeOf: (ino) => writer.files.get(ino)?.time,
   isDirty: (ino) => (writer.files.get(ino)?.runs.length ?? 0) > 0,

@@ -1,6 +1,7 @@
 /** The records of the stage: which runs were begun, their bytes, what was sent to be committed, and what is over. */
 import { crc32 } from "node:zlib"
 import type { Who } from "../../messages/inode.ts"
+import type { Traits } from "../../messages/workspace-events.ts"
 import type { AppendCommand, WriteCommand } from "./commands.ts"
 
 export interface BegunRecord {
@@ -46,7 +47,14 @@ export interface BytesRecord {
   readonly length: number
   readonly request?: number
 }
-export type StageRecord = BegunRecord | SentRecord | OverRecord | FailedRecord | BytesRecord
+/** Set of a file behind this run's bytes, to be committed with them. A later one takes its place. */
+export interface SetRecord {
+  readonly kind: "set"
+  readonly run: number
+  readonly ino: number
+  readonly set: Traits
+}
+export type StageRecord = BegunRecord | SetRecord | SentRecord | OverRecord | FailedRecord | BytesRecord
 
 /** crc32 u32, kind u32, payload length u32, run f64, off f64, ms f64; the checksum is over all behind it. */
 export const headBytes = 36

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { chunkBytes } from "../../messages/chunks.ts"
 import type { Meters } from "./data.ts"
-import type { BegunRecord, BytesRecord, FailedRecord, SentRecord, StageRecord } from "./record.ts"
+import type { BegunRecord, BytesRecord, FailedRecord, SentRecord, SetRecord, StageRecord } from "./record.ts"
 import { Run, Slice } from "./slice.ts"
 import type { Stage } from "./staging.ts"
 import type { Writer } from "./writer.ts"
@@ -17,15 +17,20 @@ interface Found {
 interface Left {
   readonly found: Map<number, Found>
   readonly failures: Map<number, FailedRecord>
+  /** By file, the last one. */
+  readonly set: Map<number, SetRecord>
 }
 
-const gather = ({ failures, found }: Left, segment: number, record: StageRecord): void => {
+const gather = ({ failures, found, set }: Left, segment: number, record: StageRecord): void => {
   switch (record.kind) {
     case "begun":
       found.set(record.run, { begun: record, bytes: [], sent: undefined })
       break
     case "bytes":
       found.get(record.run)?.bytes.push({ ...record, segment })
+      break
+    case "set":
+      set.set(record.ino, record)
       break
     case "failed":
       failures.set(record.run, record)
@@ -41,6 +46,8 @@ const gather = ({ failures, found }: Left, segment: number, record: StageRecord)
         const one = found.get(run)
         if (one !== undefined) one.sent = record
       }
+      // It is in the command.
+      if (record.runs.includes(set.get(record.ino)?.run ?? 0)) set.delete(record.ino)
   }
 }
 
@@ -105,8 +112,8 @@ const inherit = (writer: Writer, { failures }: Left, stale: ReadonlyArray<number
 
 /** Everything that was accepted is on its way again when this returns; what is damaged is said by the next flush. */
 export const recover = Effect.fnUntraced(function* ({ meters, resumed, session, stage, writer }: Recovery) {
-  const left: Left = { found: new Map(), failures: new Map() }
-  const { failures, found } = left
+  const left: Left = { found: new Map(), failures: new Map(), set: new Map() }
+  const { failures, found, set } = left
   let last = 0
   const damaged: ReadonlyArray<unknown> = yield* stage.recover(({ record, segment }) => {
     if ("run" in record) last = Math.max(last, record.run)
@@ -132,6 +139,7 @@ export const recover = Effect.fnUntraced(function* ({ meters, resumed, session, 
   const live = [...found.values()].sort((a, b) => a.begun.run - b.begun.run)
   const lost = new Set<number>()
   for (const one of live) if (!adopt(writer, one, meters) || damaged.length > 0) lost.add(one.begun.ino)
+  for (const { ino, run, set: traits } of set.values()) if (found.has(run)) writer.file(ino).set = { run, traits }
   for (const ino of lost) writer.fail(ino, "EIO", "the stage was damaged: bytes that were accepted may be lost")
   stage.forgetAllBut(new Set([...found.keys(), ...failures.keys()]), last)
   if (live.length > 0 || damaged.length > 0) {

@@ -13,6 +13,7 @@ import {
   readRecord,
   recordBytes,
   type SentRecord,
+  type SetRecord,
   type StageRecord
 } from "./record.ts"
 import type { Extent } from "./slice.ts"
@@ -92,8 +93,8 @@ export class Stage {
     return { segment: segment.number, at, off: 0, len }
   }
 
-  /** A process that comes after this one has to say what this one could not say any more. */
-  failed(record: FailedRecord): ScratchFailed | undefined {
+  /** A process that comes after this one has to say what this one could not say any more, and to set what it set. */
+  noted(record: FailedRecord | SetRecord): ScratchFailed | undefined {
     const done = this.append(jsonRecord(record), [record.run])
     return "why" in done ? done : undefined
   }

@@ -11,6 +11,7 @@ import { pack } from "./pack.ts"
 import { WriterQueue } from "./queue.ts"
 import type { DirtyBlock, Run, Slice } from "./slice.ts"
 import type { Stage } from "./staging.ts"
+import { Dressing } from "./traits.ts"
 import { Uploader, type UploadHost } from "./upload.ts"
 
 /** A run that is written to again and again is committed after this, so that others see it and little is at risk. */
@@ -48,6 +49,7 @@ export class Writer {
   private nextRun = 1
   private ticking = false
   readonly failures: Failures
+  readonly dressing: Dressing
   /** Bytes that a process before this one took, by the request that appended them. */
   readonly appended = new Map<number, number>()
   /** It is being written to: the first part of a write can be committed before the second part is taken. */
@@ -58,6 +60,7 @@ export class Writer {
     const { buffers, fork, meters, stage } = host.upload
     this.stage = stage
     this.failures = new Failures(stage, this.newRun, fork)
+    this.dressing = new Dressing({ stage, fork, freeze: (file) => this.freeze(file, () => true) })
     this.buffers = buffers
     this.meters = meters
     this.uploader = new Uploader({
@@ -129,6 +132,7 @@ export class Writer {
       done += placed.len
     }
     this.taking = undefined
+    this.dressing.wrote(file, who)
     this.settle(file)
     this.meters.writtenBytes += data.length
     // Nothing is staged behind what is not: a successor would find a gap.
@@ -229,6 +233,7 @@ export class Writer {
       if (file.waiters.length === 0) this.unheard(file, lost)
     }
     const gone = new Set(runs)
+    if (runs.some(({ number }) => number === file.set?.run)) file.set = undefined
     const left = file.runs.filter((run) => !gone.has(run))
     file.runs.length = 0
     file.runs.push(...left)

@@ -7,6 +7,7 @@ import { by, change, whoOf } from "./asking.ts"
 import type { Files } from "./files.ts"
 import { ordered } from "./names.ts"
 import { seek } from "./replica.ts"
+import { rewritten } from "./stat.ts"
 import type { Known } from "./telling.ts"
 
 const appends = 0o2000
@@ -17,8 +18,10 @@ const failed = ({ errno }: DataFailed): Errno => errno as Errno
 const show = ({ view, data, now }: Files, ino: number, clearSetId: boolean): void => {
   const committed = view.committedSize(ino) ?? 0
   const [s, ns] = now()
-  const plain = clearSetId || view.pending.get(ino)?.plain === true
-  view.pend({ ino, size: data.sizeOf(ino, committed), s, ns, plain })
+  const before = view.pending.get(ino)
+  const plain = clearSetId || before?.plain === true
+  const set = before?.set && rewritten(before.set, [s, ns], clearSetId)
+  view.pend({ ino, size: data.sizeOf(ino, committed), s, ns, plain, set })
 }
 
 /** What a process before this one has taken of an append that is sent again is not appended twice. */

@@ -1,5 +1,6 @@
 /** Changes of names and attributes on behalf of processes. */
 import { Effect } from "effect"
+import { traitsAfter } from "../../actors/workspace/decide/attributes.ts"
 import { typeOf } from "../../actors/workspace/tree/inodes.ts"
 import { attributes as attributesOf, lookup } from "../../actors/workspace/tree/read.ts"
 import type { Attributes, InodeType } from "../../messages/inode.ts"
@@ -146,6 +147,18 @@ const rename = Effect.fnUntraced(function* (files: Files, request: Request<"rena
   return undefined
 })
 
+/** Where bytes of the file wait to be committed, what is set goes with them: its close waits for both at once. */
+const dressed = ({ data, view }: Files, ino: number, asked: Parameters<typeof traitsAfter>[1]) => {
+  const slot = view.tree.inodes.find(ino)
+  const pending = view.pending.get(ino)
+  if (slot < 0 || pending === undefined) return undefined
+  const { mode, gid } = statOf(attributesOf(view.tree, slot), pending)
+  const set = traitsAfter({ type: "file", mode: mode & permissionBits, gid }, asked)
+  if (!data.set(ino, set)) return undefined
+  view.pend({ ...pending, set: { ...pending.set, ...set } })
+  return attributesOf(view.tree, slot)
+}
+
 const setattr = Effect.fnUntraced(function* (files: Files, request: Request<"setattr">) {
   const { node: ino, mode, owner: uid, group: gid, size, atime, mtime } = request
   const { who, time } = by(files, request)
@@ -161,6 +174,8 @@ const setattr = Effect.fnUntraced(function* (files: Files, request: Request<"set
     who,
     time
   }
+  const known = size === undefined && !request.resent ? dressed(files, ino, fields) : undefined
+  if (known !== undefined) return entry(files, known)
   const { attributes } = yield* ordered(files, ino, change(files, request, "SetAttr", fields))
   return entry(files, attributes)
 })

@@ -1,8 +1,9 @@
 /** An inode as the kernel is shown it: as the tree has it, with what is written and not committed yet on top. */
 
-import { typeBits } from "../../actors/workspace/tree/inodes.ts"
+import { typeBits, typeMask } from "../../actors/workspace/tree/inodes.ts"
 import type { Tree } from "../../actors/workspace/tree/tree.ts"
-import type { Attributes } from "../../messages/inode.ts"
+import type { Attributes, Time } from "../../messages/inode.ts"
+import type { Traits } from "../../messages/workspace-events.ts"
 import type { FileSystemStat, Stat } from "../ports/mount.ts"
 import type { Pending } from "./telling.ts"
 
@@ -26,7 +27,7 @@ export const blankStat = (): Stat => ({
 /** What a write by anybody but root leaves of a mode: the same as the actor makes of it. */
 const plainMode = (mode: number): number => mode & ~0o4000 & ((mode & 0o2010) === 0o2010 ? ~0o2000 : ~0)
 
-const overlay = (into: Stat, { size, s, ns, plain }: Pending): Stat => {
+const overlay = (into: Stat, { size, s, ns, plain, set }: Pending): Stat => {
   into.size = size
   into.used = Math.max(into.used, size)
   into.mtimeS = s
@@ -34,7 +35,23 @@ const overlay = (into: Stat, { size, s, ns, plain }: Pending): Stat => {
   into.ctimeS = s
   into.ctimeNs = ns
   if (plain) into.mode = plainMode(into.mode)
+  return set === undefined ? into : dressed(into, set)
+}
+
+const dressed = (into: Stat, { mode, uid, gid, atime, mtime, ctime }: Traits): Stat => {
+  if (mode !== undefined) into.mode = (into.mode & typeMask) | mode
+  if (uid !== undefined) into.uid = uid
+  if (gid !== undefined) into.gid = gid
+  if (atime !== undefined) [into.atimeS, into.atimeNs] = atime
+  if (mtime !== undefined) [into.mtimeS, into.mtimeNs] = mtime
+  ;[into.ctimeS, into.ctimeNs] = ctime
   return into
+}
+
+/** What is set of a file that is written to behind that: the write has its own time. */
+export const rewritten = (set: Traits, time: Time, plain: boolean): Traits => {
+  const { mtime, mode, ...rest } = set
+  return { ...rest, ...(mode === undefined ? {} : { mode: plain ? plainMode(mode) : mode }), ctime: time }
 }
 
 /** Fills a record from a slot of the tree. */

@@ -1,5 +1,5 @@
 /** What the two threads of a mount tell each other. */
-import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
+import type { Traits, WorkspaceEvent } from "../../messages/workspace-events.ts"
 import type { Invalidation } from "../ports/mount.ts"
 
 /** An entry of the workspace, as far as a replica needs it. */
@@ -17,6 +17,8 @@ export interface Pending {
   readonly ns: number
   /** Set-user-id and set-group-id are gone with it. */
   readonly plain: boolean
+  /** Set behind it, to be committed with it. */
+  readonly set?: Traits | undefined
 }
 
 /** To the thread that answers the kernel at once. */

@@ -45,13 +45,13 @@ export interface Waiting {
 }
 
 /** What of a file is gone with these events for good. */
-const inosOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
+export const inosOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
   if (event._tag === "Reaped") return event.inos
   return "ino" in event ? [event.ino] : []
 }
 
 /** The directories that an event is about. */
-const placesOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
+export const placesOf = (event: WorkspaceEvent): ReadonlyArray<number> => {
   if (!("parent" in event)) return []
   return "toParent" in event ? [event.parent, event.toParent] : [event.parent]
 }
@@ -82,6 +82,8 @@ export class View implements Fold {
   prepare: (bytes: Uint8Array) => boolean = () => false
   /** Called with what another host took the last name of while it may be open here. */
   hold: (ino: number) => void = () => undefined
+  /** Called with what was folded, when the other thread and the kernel have been told of it. */
+  heed: (entries: ReadonlyArray<Published>) => void = () => undefined
 
   constructor(workspace: string, session: string) {
     this.workspace = workspace
@@ -159,6 +161,7 @@ export class View implements Fold {
     this.ahead?.reloaded()
     if (!isFirst) this.invalidate([...differences(old, this.tree)])
     this.grant()
+    this.heed([])
   }
 
   apply(entries: ReadonlyArray<Published>): void {
@@ -187,6 +190,7 @@ export class View implements Fold {
     for (const [ino, version] of this.settling) if (version <= this.version) this.settle(ino)
     this.invalidate(invalidations)
     for (const ino of orphaned) this.hold(ino)
+    this.heed(entries)
     // Who has waited for a lock goes on behind what its last holder did, on the other thread and in the kernel too.
     this.grant()
   }
@@ -220,7 +224,7 @@ export class View implements Fold {
     return mayBeOpen(this.signs, ino)
   }
 
-  protected inoNamed(parent: number, name: string): number {
+  inoNamed(parent: number, name: string): number {
     const { inodes } = this.tree
     const slot = lookup(this.tree, inodes.find(parent), name)
     return slot < 0 ? 0 : (inodes.ino[slot] as number)
@@ -279,7 +283,7 @@ export class View implements Fold {
       if (ino === 0 || !data.isDirty(ino)) continue
       const size = data.sizeOf(ino, inodes.size[slot] as number)
       const s = inodes.mtime[slot] as number
-      this.pend({ ino, size, s, ns: inodes.mtimeNs[slot] as number, plain: false })
+      this.pend({ ino, size, s, ns: inodes.mtimeNs[slot] as number, plain: false, set: data.traitsOf(ino) })
     }
   }
 
@@ -295,9 +299,15 @@ export class View implements Fold {
 
   /** Nothing is pending any more, once the replica shows what was committed. */
   settle(ino: number): void {
-    if (this.data?.isDirty(ino) === true) return
     if ((this.settling.get(ino) ?? 0) > this.version) return
-    this.unpend(ino)
+    if (this.data?.isDirty(ino) === true) this.undress(ino, this.data)
+    else this.unpend(ino)
+  }
+
+  /** What was set is committed, though more was written since: what others set shows again. */
+  private undress(ino: number, data: Data): void {
+    const pending = this.pending.get(ino)
+    if (pending?.set !== undefined && !data.isSet(ino)) this.pend({ ...pending, set: undefined })
   }
 
   committed({ ino, version, moved }: Committed): void {

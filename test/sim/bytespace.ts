@@ -3,13 +3,16 @@ import { Effect } from "effect"
 import { chunkBytes } from "../../messages/chunks.ts"
 import type { Attributes } from "../../messages/inode.ts"
 import { blocksOf, type Part, type Placement } from "../../messages/slices.ts"
+import type { Traits } from "../../messages/workspace-events.ts"
 import {
+  type AppendCommand,
   type Appended,
   type CommandFailed,
   CommandRefused,
   type Commands,
   CommandUnanswered,
-  type Stands
+  type Stands,
+  type WriteCommand
 } from "../../runtime/files/commands.ts"
 import type { KeyOf } from "../../runtime/files/keys.ts"
 
@@ -30,6 +33,8 @@ export const calm: Faults = { lost: () => false, lostAnswer: () => false, delayM
 export class Bytespace {
   readonly files = new Map<number, File>()
   readonly applied: Array<string> = []
+  /** What was set of files behind their bytes, in its order. */
+  readonly set: Array<Traits & { readonly ino: number; readonly slices: number }> = []
   bytesMax = Number.MAX_SAFE_INTEGER
   isOver = false
   version = 0
@@ -80,9 +85,10 @@ export class Bytespace {
     return used > this.bytesMax ? new CommandRefused({ errno: "ENOSPC", why: "it is full" }) : undefined
   }
 
-  private put(ino: number, slices: ReadonlyArray<Placement>): Stands | CommandRefused {
-    const refused = this.check(ino, slices)
+  private put({ ino, set }: WriteCommand | AppendCommand, slices: ReadonlyArray<Placement>): Stands | CommandRefused {
+    const refused = slices.length === 0 ? undefined : this.check(ino, slices)
     if (refused !== undefined) return refused
+    if (set !== undefined) this.set.push({ ...set, ino, slices: slices.length })
     const file = this.file(ino)
     for (const { chunk, digests, id, keyChunk, len, off, pos, size } of slices) {
       const at = chunk * chunkBytes + pos
@@ -169,12 +175,12 @@ export class Bytespace {
             return { first, count }
           })
         ),
-      write: (id, { ino, slices }) => far(this.once(id, () => this.put(ino, slices))),
-      append: (id, { ino, slices }) =>
+      write: (id, command) => far(this.once(id, () => this.put(command, command.slices))),
+      append: (id, command) =>
         far(
           this.once<Appended>(id, () => {
-            const offset = this.file(ino).size
-            const done = this.put(ino, placed(slices, offset))
+            const offset = this.file(command.ino).size
+            const done = this.put(command, placed(command.slices, offset))
             return done instanceof CommandRefused ? done : { ...done, offset }
           })
         ),

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { Prng } from "../../adapters/world/prng.ts"
 import type { Errno } from "../../runtime/ports/mount.ts"
 import { Cells, cellBytes, cellsOf, hole, numberOf } from "./files-cells.ts"
+import { Dress } from "./files-dress.ts"
 import type { Kernel } from "./files-kernel.ts"
 import type { MountHost } from "./files-mount.ts"
 
@@ -90,6 +91,7 @@ export class Scribe implements App {
   readonly faults: Array<string> = []
   private readonly around: Around
   private readonly cells = new Cells(40)
+  private readonly dress = new Dress()
   private left: number
   private ino = 0
   /** The session and the moment of the last flush that said that all is well. */
@@ -133,6 +135,7 @@ export class Scribe implements App {
     const value = this.around.nextValue()
     const values = Array.from({ length: count }, () => new Set([value]))
     this.pending = () => this.cells.change(from, values, false)
+    this.dress.changed()
     const data = cellsOf(Array.from({ length: count }, () => value))
     const request = {
       node,
@@ -172,8 +175,10 @@ export class Scribe implements App {
     if (isFailed(answer)) {
       this.around.reach(`flush ${answer.failed}`)
       this.cells.doubted()
+      this.dress.doubted()
     } else {
       this.cells.flushed()
+      this.dress.kept()
       // One that was asked across two sessions was answered in the second one, behind what was lost.
       this.session = sessions
       this.flushedAt = startedAt
@@ -189,6 +194,7 @@ export class Scribe implements App {
     work: Effect.Effect<unknown, Errno>
   ) {
     this.pending = () => this.cells.change(from, values, false)
+    this.dress.changed()
     const answer = yield* tried(work)
     this.pending = undefined
     this.cells.change(from, values, !isFailed(answer))
@@ -228,9 +234,25 @@ export class Scribe implements App {
     )
   })
 
+  /** Rights and times; nobody waits for the bytes that were written before. */
+  private readonly set = Effect.fnUntraced(function* (this: Scribe) {
+    const { kernel, node } = yield* this.alive()
+    const mode = 0o600 + this.around.prng.below(64)
+    const s = 1_000 + this.around.prng.below(1_000)
+    this.pending = () => this.dress.set(mode, s, false)
+    const answer = yield* tried(kernel.ask("setattr", { node, mode, mtime: { s, ns: 7 }, clearSetId: false }))
+    this.pending = undefined
+    this.dress.set(mode, s, !isFailed(answer))
+    const shown = isFailed(answer) ? answer : yield* tried(kernel.ask("getattr", { node }))
+    if (isFailed(shown)) return this.around.reach(`set ${shown.failed}`)
+    const fault = this.isLost ? undefined : this.dress.fault(shown.stat)
+    if (fault !== undefined) this.faults.push(`${this.name} at ${this.around.now()}: ${fault}`)
+  })
+
   private step(): Effect.Effect<unknown> {
     const dice = this.around.prng.next()
-    if (dice < 0.5) return this.write()
+    if (dice < 0.42) return this.write()
+    if (dice < 0.5) return this.set()
     if (dice < 0.65) return this.read()
     if (dice < 0.8) return this.flush(dice < 0.72)
     if (dice < 0.87) return this.punch()
@@ -249,6 +271,7 @@ export class Scribe implements App {
     this.pending?.()
     this.pending = undefined
     this.cells.doubted()
+    this.dress.doubted()
     this.session = this.mount.sessions + 1
   }
 
@@ -265,6 +288,8 @@ export class Scribe implements App {
     const fault = this.cells.fault(bytes, false)
     if (fault !== undefined) this.faults.push(`${this.name}, read on ${mount.name}: ${fault}`)
     this.cells.learn(bytes)
+    const worn = this.isLost ? undefined : this.dress.fault((yield* mount.kernel.ask("getattr", { node })).stat)
+    if (worn !== undefined) this.faults.push(`${this.name}, looked at on ${mount.name}: ${worn}`)
   })
 }
 

@@ -1,9 +1,8 @@
 /** Decisions about attributes, plain and extended. */
-import { xattrBytesMax } from "../../../messages/inode.ts"
+import { type Attributes, xattrBytesMax } from "../../../messages/inode.ts"
 import { bytesOfName, nameBytesMax } from "../../../messages/names.ts"
-import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
+import type { Traits, WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Context } from "../../decider.ts"
-import { isDirectory } from "../tree/inodes.ts"
 import { attributes } from "../tree/read.ts"
 import type { Tree } from "../tree/tree.ts"
 import { resized } from "./bytes.ts"
@@ -14,7 +13,6 @@ import {
   isMember,
   type Of,
   type Outcome,
-  permissions,
   type Refused,
   refuse,
   withoutPrivileges
@@ -23,40 +21,48 @@ import {
 /** Names of one inode: a list of them has to fit into what Linux passes. */
 export const xattrsOfInodeMax = 256
 
+type Asked = Pick<Of<"SetAttr">, "mode" | "uid" | "gid" | "atime" | "mtime" | "who" | "time">
+
 /** The mode that comes of a change: as it was asked for, or without privileges when the file got another owner. */
-const modeAfter = (tree: Tree, slot: number, { mode, uid, gid, who }: Of<"SetAttr">): number | undefined => {
+const modeAfter = (now: Pick<Attributes, "gid" | "mode" | "type">, { mode, uid, gid, who }: Asked) => {
   if (mode !== undefined) {
-    const group = gid ?? (tree.inodes.gid[slot] as number)
+    const group = gid ?? now.gid
     return who.uid !== 0 && isMember(who, group) === false ? mode & ~0o2000 : mode
   }
   const isGiven = uid !== undefined || gid !== undefined
-  if (!isGiven || isDirectory(tree.inodes.mode[slot] as number)) return undefined
-  return withoutPrivileges(permissions(tree, slot))
+  return !isGiven || now.type === "directory" ? undefined : withoutPrivileges(now.mode)
+}
+
+/** What is set of an inode that has these attributes. */
+export const traitsAfter = (now: Pick<Attributes, "gid" | "mode" | "type">, asked: Asked): Traits => {
+  const { uid, gid, atime, mtime, time } = asked
+  const mode = modeAfter(now, asked)
+  return {
+    ...(mode === undefined ? {} : { mode }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+    ...(atime === undefined ? {} : { atime }),
+    ...(mtime === undefined ? {} : { mtime }),
+    ctime: time
+  }
 }
 
 export const setAttr = (tree: Tree, command: Of<"SetAttr">, context: Context): Outcome => {
-  const { ino, size, time, uid, gid, atime, mtime } = command
+  const { ino, size } = command
   const slot = existing(tree, ino)
   if (typeof slot !== "number") return slot
   const events: Array<WorkspaceEvent> = []
   let after = attributes(tree, slot)
+  const set = traitsAfter(after, command)
   if (size !== undefined) {
     const truncated = resized(tree, command, size, context)
     if ("refused" in truncated) return truncated
     events.push(truncated.event)
     after = truncated.attributes
   }
-  const mode = modeAfter(tree, slot, command)
-  const set = {
-    ...(mode === undefined ? {} : { mode }),
-    ...(uid === undefined ? {} : { uid }),
-    ...(gid === undefined ? {} : { gid }),
-    ...(atime === undefined ? {} : { atime }),
-    ...(mtime === undefined ? {} : { mtime })
-  }
-  if (Object.keys(set).length > 0 || size === undefined)
-    events.push({ _tag: "AttributesSet", ino, ...set, ctime: time })
-  return accept(events, { attributes: { ...after, ...set, ctime: time } }, context)
+  // A change of size alone has set the time already.
+  if (Object.keys(set).length > 1 || size === undefined) events.push({ _tag: "AttributesSet", ino, ...set })
+  return accept(events, { attributes: { ...after, ...set } }, context)
 }
 
 export const truncate = (tree: Tree, command: Of<"Truncate">, context: Context): Outcome => {

@@ -103,17 +103,29 @@ const put = (
   return { event, attributes: after(tree, slot, request, { size, more, ...mode }) }
 }
 
+/** What came of a file's bytes, and what was set of it behind them. */
+const dressed = (
+  { ino, set }: Of<"Write" | "Append">,
+  now: Attributes,
+  events: ReadonlyArray<WorkspaceEvent>,
+  context: Context,
+  reply: object = {}
+): Outcome =>
+  set === undefined
+    ? accept(events, { ...reply, attributes: now }, context)
+    : accept([...events, { _tag: "AttributesSet", ino, ...set }], { ...reply, attributes: { ...now, ...set } }, context)
+
 export const write = (tree: Tree, command: Of<"Write">, context: Context): Outcome => {
   const slot = file(tree, command.ino)
   if (typeof slot !== "number") return slot
   const { slices } = command
-  if (slices.length === 0) return accept([], { attributes: attributes(tree, slot) }, context)
+  if (slices.length === 0) return dressed(command, attributes(tree, slot), [], context)
   const fault = sliceFault(tree, slices, context.caller)
   if (fault !== undefined) return fault
   for (const { pos, len, chunk } of slices)
     if (pos + len > chunkBytes) return refuse("EINVAL", `what is written at ${pos} leaves chunk ${chunk}`)
   const written = put(tree, slot, command, context)
-  return "refused" in written ? written : accept([written.event], { attributes: written.attributes }, context)
+  return "refused" in written ? written : dressed(command, written.attributes, [written.event], context)
 }
 
 /** Behind one another from an offset on, cut where chunks begin. */
@@ -140,12 +152,11 @@ export const append = (tree: Tree, command: Of<"Append">, context: Context): Out
   if (typeof slot !== "number") return slot
   const { ino, who, time, slices } = command
   const offset = tree.inodes.size[slot] as number
-  if (slices.length === 0) return accept([], { offset, attributes: attributes(tree, slot) }, context)
+  if (slices.length === 0) return dressed(command, attributes(tree, slot), [], context, { offset })
   const fault = sliceFault(tree, slices, context.caller)
   if (fault !== undefined) return fault
   const written = put(tree, slot, { ino, who, time, slices: placed(slices, offset) }, context)
-  if ("refused" in written) return written
-  return accept([written.event], { offset, attributes: written.attributes }, context)
+  return "refused" in written ? written : dressed(command, written.attributes, [written.event], context, { offset })
 }
 
 export const copyRange = (tree: Tree, command: Of<"CopyRange">, context: Context): Outcome => {
