@@ -18,7 +18,7 @@ export interface DressingHost {
 
 const isLater = (a: Time, b: Time): boolean => a[0] > b[0] || (a[0] === b[0] && a[1] > b[1])
 
-/** What goes with these runs, the last of which was written to at that time. Then it is theirs, and the file's no more. */
+/** What goes with these runs, the last of which was written to at that time; from then on it is theirs alone. */
 export const takeTraits = (file: DirtyFile, runs: ReadonlyArray<Run>, time: Time): { readonly set?: Traits } => {
   const { set } = file
   if (set === undefined || !runs.some(({ number }) => number === set.run)) return {}
