@@ -34,6 +34,13 @@ export const shardSubject = (verb: Verb, shard: number): string => `${root}.${ve
 export const eventsSubject = (kind: string, shard: number | "*", id: string): string =>
   `${root}.on.${kind}.${shard}.${id}`
 
+/** In the place of a session: all that have the workspace mounted. */
+export const everyone = "all"
+
+/** What one mount of a workspace tells another, or `everyone`, of how far it shows what was committed. */
+export const seenSubject = (workspace: string, to: string, from: string): string =>
+  `${root}.seen.${workspace}.${to}.${from}`
+
 /** The journal of a shard in JetStream. */
 export const logSubject = (shard: number): string => `${root}.log.${shard}`
 

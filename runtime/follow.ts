@@ -41,6 +41,8 @@ export interface Followed {
   readonly lagMs: () => number
   /** Ends when the fold has come to this version. */
   readonly reached: (version: number) => Effect.Effect<void>
+  /** Asks the actor, within a moment, whether something was missed. */
+  readonly look: () => void
 }
 
 /**
@@ -191,7 +193,8 @@ export const follow = Effect.fnUntraced(function* (bus: Bus["Service"], client: 
   return {
     version: () => tail.version,
     lagMs: () => clock.currentTimeMillisUnsafe() - tail.checkedAt,
-    reached: (version) => tail.reached(version)
+    reached: (version) => tail.reached(version),
+    look: tail.gap.set
   } satisfies Followed
 })
 

@@ -1,5 +1,5 @@
 /** What a connection may publish and listen to, in our words and in those of a NATS user JWT. */
-import { callerSubjects, eventsSubject } from "../../messages/subjects.ts"
+import { callerSubjects, eventsSubject, everyone, seenSubject } from "../../messages/subjects.ts"
 
 /** Without `allow`, everything that is not denied; with it, nothing else. */
 export interface Allowance {
@@ -68,19 +68,25 @@ export interface Target {
   readonly readOnly?: boolean
   /** It may listen to what is committed there. */
   readonly events?: boolean
+  /** It shows what is committed there: it tells others who do how far it has come, in its own name, and hears them. */
+  readonly shows?: boolean
 }
 
 /** Permissions of a caller: its own subjects of these actors, and the inbox that belongs to `user` alone. */
 export const callerPermissions = (caller: string, user: string, targets: ReadonlyArray<Target>): Permissions => ({
   publish: {
-    allow: targets.flatMap(({ kind, shard, id, readOnly }) => callerSubjects(kind, shard, id, caller, readOnly))
+    allow: targets.flatMap(({ kind, shard, id, readOnly, shows }) => [
+      ...callerSubjects(kind, shard, id, caller, readOnly),
+      ...(shows === true ? [seenSubject(id, "*", caller)] : [])
+    ])
   },
   subscribe: {
     allow: [
       `${inboxPrefixOf(user)}.>`,
-      ...targets.flatMap(({ kind, shard, id, events }) =>
-        events === true ? [shard === "*" ? `art.v1.on.${kind}.*.${id}` : eventsSubject(kind, shard, id)] : []
-      )
+      ...targets.flatMap(({ kind, shard, id, events, shows }) => [
+        ...(events === true ? [shard === "*" ? `art.v1.on.${kind}.*.${id}` : eventsSubject(kind, shard, id)] : []),
+        ...(shows === true ? [seenSubject(id, caller, "*"), seenSubject(id, everyone, "*")] : [])
+      ])
     ]
   }
 })

@@ -21,6 +21,7 @@ import {
 import type { Followed } from "../follow.ts"
 import type { Asked, Errno } from "../ports/mount.ts"
 import type { Ahead } from "./ahead.ts"
+import type { Others } from "./others.ts"
 import type { View } from "./view.ts"
 
 /** How long a process waits for the workspace before it is told EIO. */
@@ -44,6 +45,8 @@ export interface Asking {
   readonly patienceMs?: number | undefined
   /** Where directories are lent to this mount. */
   readonly ahead?: Ahead | undefined
+  /** Who is to see a change before it is answered, where anybody else has the workspace mounted. */
+  readonly others?: Pick<Others, "owes" | "wrote"> | undefined
 }
 
 interface Refusal {
@@ -110,7 +113,10 @@ export const errnoOf = (error: CommandFailed): Errno =>
 
 /** A change on behalf of a process, behind all that was made ahead of the workspace. */
 export const change = (asking: Asking, asked: Asked, name: string, fields: object): Effect.Effect<Changed, Errno> =>
-  inTurn(asking, name, fields, `r${asked.id}-${name}`)
+  Effect.map(inTurn(asking, name, fields, `r${asked.id}-${name}`), (reply) => {
+    asking.others?.owes(asked, reply.version)
+    return reply
+  })
 
 /** The same, done now whatever a process before this one was answered. */
 export const changeAnew = (asking: Asking, name: string, fields: object): Effect.Effect<Changed, Errno> =>
@@ -165,6 +171,7 @@ export const commandsOf = (asking: Asking): Commands => {
   let answered = 0
   const told = <A extends { readonly version: number }>(reply: A): A => {
     answered = Math.max(answered, reply.version)
+    asking.others?.wrote(reply.version)
     return reply
   }
   /**

@@ -111,7 +111,7 @@ export class Outline extends View {
     return this.opens.isOpen(ino)
   }
 
-  protected override inoNamed(parent: number, name: string): number {
+  override inoNamed(parent: number, name: string): number {
     return this.names.get(keyOf(parent, name)) ?? 0
   }
 

@@ -10,6 +10,7 @@ import type { ScratchFailed, Tape } from "../ports/scratch.ts"
 import { commandsOf as asked } from "../transfer/commands.ts"
 import { type AskedFiles, askedFiles, reassure } from "./asked.ts"
 import { type Asking, clockOf, commandsOf, holding, patienceOf } from "./asking.ts"
+import { type Company, company, seenWithinMs, shownToOthers } from "./company.ts"
 import { asyncFiles, type Files } from "./files.ts"
 import { foresight } from "./foresight.ts"
 import { Metering, metered } from "./metering.ts"
@@ -52,6 +53,8 @@ export interface SidecarOptions {
   /** How long the kernel keeps names and attributes; the default is for as long as it likes. */
   readonly entryMs?: number
   readonly attrMs?: number
+  /** How long a change waits until other hosts show it; 0 where it does not. */
+  readonly seenWithinMs?: number
   /** A process before this one served the same mount. */
   readonly resumed: boolean
   /** Where it is kept what the kernel was told. */
@@ -77,6 +80,7 @@ export interface Sidecar {
   readonly view: View
   readonly data: Data
   readonly stats: () => string
+  readonly company: Company
   /** Waits for the end of the session, where that comes first. */
   readonly over: Effect.Effect<string>
 }
@@ -122,10 +126,12 @@ const orOver = <A, E, R>(work: Effect.Effect<A, E, R>, session: string, over: Ef
     Effect.flatMap(over, (why) => Effect.fail(new SessionLost({ session, why, isOver: true })))
   )
 
-/** What a process before this one left untold is told before anything is noted. */
-const telling = (asking: Asking, { upTo, note }: Told, resumed: boolean): Effect.Effect<void> => {
+/** What a process before this one left untold is told before anything is noted; `known` is called in between. */
+const telling = (asking: Asking, { resumed, told }: SidecarOptions, known: () => void): Effect.Effect<void> => {
+  if (told === undefined) return Effect.sync(known)
+  const { upTo, note } = told
   const first = resumed ? Effect.retry(catchUp(asking, upTo), Schedule.spaced(sweepMs)) : Effect.void
-  return Effect.andThen(Effect.ignore(first), noting(asking, note))
+  return Effect.ignore(first).pipe(Effect.andThen(Effect.sync(known)), Effect.andThen(noting(asking, note)))
 }
 
 /** Looks after what nobody tells. */
@@ -149,12 +155,21 @@ const handles = (): (() => number) => {
   }
 }
 
+/** What the files of the mount's own say. */
+const ownOf = (view: View, options: SidecarOptions, stats: () => string): Own =>
+  new Own({
+    stats,
+    config: () => configText({ ...options, shown: { ...options.shown, bounded: view instanceof Outline } }),
+    listening: (isOn) => view.tell({ kind: "listening", isOn }),
+    settled: Effect.suspend(() => view.invalidated)
+  })
+
 export const sidecar: <E>(
   ports: Ports<E>,
   options: SidecarOptions
 ) => Effect.Effect<Sidecar, E | SessionLost | FollowFailed | MountRefused | ScratchFailed, Scope.Scope> =
   Effect.fnUntraced(function* ({ bus, client, mount, data: dataOf, diary }, options) {
-    const { place, shards } = options
+    const { place, shards, resumed } = options
     const clock = yield* Clock.Clock
     const startedAt = clock.currentTimeMillisUnsafe()
     const { over, end } = yield* attach(client, place)
@@ -162,7 +177,7 @@ export const sidecar: <E>(
     // An empty workspace may grow.
     const isBounded = limit === 0 || (yield* entriesOf(client, place)) > limit
     const view = isBounded
-      ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed: options.resumed })
+      ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed })
       : new View(place.workspace, place.session)
     const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
     const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
@@ -170,11 +185,13 @@ export const sidecar: <E>(
       mount.prepare?.({ module: module.href, data: { workspace: place.workspace, bytes } satisfies ReplicaState }) ===
       true
     const followed = yield* follow(bus, client, target, view)
+    const present = yield* company({ bus, view, followed, resumed, withinMs: options.seenWithinMs ?? seenWithinMs })
+    const { others, showing } = present
     const asks = { client, over: end, patienceMs: patienceOf(place.lifeMs) }
     const loans = isBounded
       ? undefined
       : yield* orOver(borrowing({ ...asks, view, followed }, diary, options), place.session, over)
-    const asking: Asking = { ...asks, view, followed, now: yield* clockOf, ahead: loans?.ahead }
+    const asking: Asking = { ...asks, view, followed, now: yield* clockOf, ahead: loans?.ahead, others }
     const { readPlan } = asked({ ...asks, workspace: place.workspace, session: place.session })
     const commands = isBounded ? { ...commandsOf(asking), readPlan } : commandsOf(asking)
     const data = yield* dataOf(commands, (committed) => view.committed(committed))
@@ -183,13 +200,9 @@ export const sidecar: <E>(
     view.recover()
     const metering = new Metering()
     const upMs = () => clock.currentTimeMillisUnsafe() - startedAt
-    const stats = () => statsText({ view, meters: data.meters, metering, lagMs: followed.lagMs(), upMs: upMs() })
-    const own = new Own({
-      stats,
-      config: () => configText({ ...options, shown: { ...options.shown, bounded: isBounded } }),
-      listening: (isOn) => view.tell({ kind: "listening", isOn }),
-      settled: Effect.suspend(() => view.invalidated)
-    })
+    const stats = () =>
+      statsText({ view, others, meters: data.meters, metering, lagMs: followed.lagMs(), upMs: upMs() })
+    const own = ownOf(view, options, stats)
     const start = startOf(view, options, loans?.depth)
     const { entryMs, attrMs, storesLate } = start
     const fork = yield* FiberSet.makeRuntime()
@@ -200,18 +213,19 @@ export const sidecar: <E>(
     const letGo = (ino: number): void => void fork(holding(asking, "Release", ino))
     const files: Files = { ...asking, data, own, entryMs, attrMs, storesLate, nextHandle: handles(), letGo }
     const bounded = view instanceof Outline ? { ...files, view, commands } : undefined
+    const handlers = bounded === undefined ? asyncFiles(files) : askedFiles(bounded)
+    yield* present.joined
     const mounted = yield* mount.mount({
       place: place.directory,
       options: mountOptionsOf(options),
       sync: { module: module.href, data: start },
-      files: metered(bounded === undefined ? asyncFiles(files) : askedFiles(bounded), {
+      files: metered(shownToOthers(handlers, present, files), {
         ...{ metering, own },
         nowMs: () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
       })
     })
     view.connect(mounted)
-    const { told } = options
-    if (told !== undefined) yield* Effect.forkScoped(telling(asking, told, options.resumed))
+    yield* Effect.forkScoped(telling(asking, options, () => showing.open()))
     yield* Effect.forkScoped(sweeping(view, bounded))
-    return { mounted, view, data, stats, over }
+    return { mounted, view, data, stats, over, company: present }
   })

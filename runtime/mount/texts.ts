@@ -1,11 +1,13 @@
 /** What a mount tells of itself: its counters as lines of a name and a number, and its settings as JSON. */
 import type { Meters } from "../files/data.ts"
 import type { Metering } from "./metering.ts"
+import type { Others } from "./others.ts"
 import type { SidecarOptions } from "./sidecar.ts"
 import type { View } from "./view.ts"
 
 interface Told {
   readonly view: View
+  readonly others: Others
   readonly meters: Meters
   readonly metering: Metering
   readonly lagMs: number
@@ -28,7 +30,7 @@ const aheadOf = ({ ahead }: View): Readonly<Record<string, number>> => {
   return { loans, ahead_depth: depth, ...Object.fromEntries(told) }
 }
 
-export const statsText = ({ view, meters, metering, lagMs, upMs }: Told): string => {
+export const statsText = ({ view, others, meters, metering, lagMs, upMs }: Told): string => {
   const { inodes } = view.tree
   const { user, system } = process.cpuUsage()
   const told: Readonly<Record<string, number>> = {
@@ -43,6 +45,9 @@ export const statsText = ({ view, meters, metering, lagMs, upMs }: Told): string
     files_pending: view.pending.size,
     locks: view.tree.locks.size,
     sessions: view.tree.sessions.size,
+    hosts: others.size,
+    deaf: others.deaf,
+    unseen: others.unseen,
     ...aheadOf(view),
     cache_hit_share: hitShare(meters),
     process_rss_bytes: process.memoryUsage.rss(),

@@ -14,7 +14,8 @@ export const signer =
       shard: shardOf("workspace", session.workspace, shards),
       id: session.workspace,
       readOnly: session.mode === "ro",
-      events: true
+      events: true,
+      shows: true
     }
     const own = { kind: "mount-session", shard: shardOf("mount-session", caller, shards), id: caller }
     const permissions = callerPermissions(caller, publicKey, [workspace, own])
