@@ -42,6 +42,8 @@ export default defineConfig({
     root: new URL("..", import.meta.url).pathname,
     pool: "forks",
     passWithNoTests: false,
+    // What is waited for comes at once, or on a busy machine later than in the second that is the default.
+    expect: { poll: { timeout: 8 * second } },
     projects: [
       project("tidy", "test/tidy.test.ts", 10 * second, 1, cores),
       project("unit", "test/unit/**/*.test.ts", 10 * second, 1, cores, { retry }),

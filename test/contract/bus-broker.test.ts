@@ -202,7 +202,7 @@ describe("the embedded broker", () => {
     expect(said.match(/^MSG x 1 1000\r$/gm)?.length).toBe(100)
     await client.closed
     await closing
-    expect(performance.now() - from).toBeLessThan(1_000)
+    expect(performance.now() - from).toBeLessThan(4_000)
     const after = await Effect.runPromise(Effect.flip(made.bus.request("x", { body: "", timeoutMs: 100 })))
     expect(after._tag).toBe("BusDown")
     made.bus.publish("x", "to nobody")
@@ -302,7 +302,7 @@ describe("a client's bus", () => {
     expect(heard.why).toMatch(/not permitted to listen to c/)
     const nobody = await Effect.runPromise(Effect.flip(bus.request("a", { body: "", timeoutMs: 5_000 })))
     expect(nobody._tag).toBe("NoResponders")
-    expect(performance.now() - from).toBeLessThan(2_000)
+    expect(performance.now() - from).toBeLessThan(4_500)
     const elsewhere = Layer.build(busLayer({ servers: made.url, credentials: creds }))
     const inbox = await Effect.runPromise(Effect.flip(Effect.scoped(Effect.provide(elsewhere, quiet))))
     expect(inbox.why).toMatch(/not permitted to listen to _INBOX\./)

@@ -21,7 +21,7 @@ const timeoutMs = 5_000
 
 /** Waits until the count is there, and a little longer, so that one too many shows as well. */
 const settled = Effect.fnUntraced(function* (count: () => number, wanted: number) {
-  for (let turn = 0; turn < 400 && count() < wanted; turn++) yield* Effect.sleep("5 millis")
+  for (let turn = 0; turn < 2_000 && count() < wanted; turn++) yield* Effect.sleep("5 millis")
   yield* Effect.sleep("15 millis")
   return count()
 })
@@ -186,7 +186,7 @@ export const busContract = <E, F = E>(
         const took = performance.now() - started
         expect(tagOf(exit)).toBe("TimedOut")
         expect(took).toBeGreaterThanOrEqual(55)
-        expect(took).toBeLessThan(2_000)
+        expect(took).toBeLessThan(4_000)
       }))
 
     test("forgets a request that was interrupted, and takes no harm from its late answer", (at) =>
@@ -226,7 +226,7 @@ export const busContract = <E, F = E>(
         yield* Effect.scoped(listening)
         // The server hears of it a moment later; until then a request may still be handed to a listener that is gone.
         let after: unknown
-        for (let turn = 0; turn < 20 && after !== "NoResponders"; turn++)
+        for (let turn = 0; turn < 100 && after !== "NoResponders"; turn++)
           after = tagOf(yield* Effect.exit(a.request(`${at}.x`, { body: "after", timeoutMs: 100 })))
         expect(after).toBe("NoResponders")
         expect(heard).toEqual(["while"])

@@ -239,7 +239,7 @@ const isWell = async (): Promise<void> => {
   const began = performance.now()
   const posted = await ask("control/other", { method: "PUT", headers: { "content-type": "text/plain" }, body: "x" })
   expect([200, 201]).toContain(posted.status)
-  expect(performance.now() - began).toBeLessThan(5_000)
+  expect(performance.now() - began).toBeLessThan(15_000)
 }
 
 describe("the HTTP surface of streams", () => {

@@ -1,4 +1,5 @@
 /** A node's life from its first start on, as the command line sees it. */
+import { once } from "node:events"
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { request } from "node:http"
 import { join } from "node:path"
@@ -136,13 +137,14 @@ describe("a node on its own", () => {
     expect(node.told().stdout).toContain("process: what is acknowledged survives kill -9, not power loss")
     expect(await node.json("key", "list")).toHaveLength(2)
     // A request that never ends holds up the stop; the second signal does not wait for it.
-    const held = request(`${node.http}/v1/ask/account/local/X`, { method: "POST", headers: { "content-length": "9" } })
+    const authorization = `Bearer ${readFileSync(join(data, "admin.token"), "utf8").trim()}`
+    const headers = { authorization, "content-length": "9", expect: "100-continue" }
+    const held = request(`${node.http}/v1/ask/account/local/X`, { method: "POST", headers })
     held.on("error", () => {})
-    held.setHeader("authorization", `Bearer ${readFileSync(join(data, "admin.token"), "utf8").trim()}`)
     held.write("{")
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await once(held, "continue")
     node.child.kill("SIGTERM")
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await expect.poll(() => node.told().stderr).toContain("stopping")
     expect(await stop(node)).toMatchObject({ code: 143, signal: null })
     rmSync(join(data, "account.seed"))
     const refused = await run("up", "--data", data)

@@ -32,7 +32,7 @@ const say = async (options: ConnectionOptions, inbox: string, caller: string, na
   const connection = await connect({ servers: node.nats, inboxPrefix: inbox, ...options })
   try {
     const body = JSON.stringify(commands[name])
-    return (await connection.request(subjectOf(caller, name), body, { timeout: 1_000 })).json()
+    return (await connection.request(subjectOf(caller, name), body, { timeout: 10_000 })).json()
   } catch (error) {
     return String(error)
   } finally {

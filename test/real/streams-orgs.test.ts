@@ -144,7 +144,7 @@ describe("two organisations", () => {
       expect((await put("acme", path, JSON.stringify(config))).status).toBe(201)
       await put("zeta", "/ds/hooked/theirs", "[1]")
       await put("acme", "/ds/hooked/mine", "[1]")
-      for (let tries = 0; tries < 200 && heard.length === 0; tries++)
+      for (let tries = 0; tries < 1_000 && heard.length === 0; tries++)
         await new Promise((resolve) => setTimeout(resolve, 25))
       const [told] = heard
       expect(told).toMatchObject({ subscription_id: "hook", streams: [{ path: "hooked/mine" }] })

@@ -51,7 +51,7 @@ const send = (
   })
 
 const eventually = async (isSo: () => boolean): Promise<void> => {
-  for (let tries = 0; tries < 200 && !isSo(); tries++) await new Promise((resolve) => setTimeout(resolve, 20))
+  for (let tries = 0; tries < 1_000 && !isSo(); tries++) await new Promise((resolve) => setTimeout(resolve, 20))
   expect(isSo()).toBe(true)
 }
 

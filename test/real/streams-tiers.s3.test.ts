@@ -50,7 +50,7 @@ const tiers = (which: "moto" | "versitygw") =>
     yield* node.ready
     yield* Effect.promise(() => fill(node.url))
     for (let tries = 0; !(yield* kept).some((key) => key.includes("/segments/")); tries++) {
-      if (tries > 100) throw new Error("nothing moves into the bucket")
+      if (tries > 200) throw new Error("nothing moves into the bucket")
       yield* Effect.sleep(200)
     }
     yield* Effect.promise(() => expectAll(node.url))

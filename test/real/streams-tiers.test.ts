@@ -49,7 +49,7 @@ const segments = (): ReadonlyArray<string> =>
 
 const until = async (isTrue: () => boolean): Promise<void> => {
   for (let tries = 0; !isTrue(); tries++) {
-    if (tries > 100) throw new Error("it does not come to that")
+    if (tries > 300) throw new Error("it does not come to that")
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }

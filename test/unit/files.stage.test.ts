@@ -38,11 +38,10 @@ describe("memory", () => {
         await run(data.write({ ino: 2, offset: index * mib, data: bytes, who, append: true }))
       }
     })()
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await expect.poll(() => data.meters.waits).toBeGreaterThan(0)
     on.fault.put = undefined
     await writing
     await run(data.flush(2))
-    expect(data.meters.waits).toBeGreaterThan(0)
     expect(on.space.file(2).size).toBe(20 * mib)
     for (const index of [0, 7, 8, 9, 19])
       expect((await read(data, index * mib, mib)).equals(noise(mib, index + 1))).toBe(true)

@@ -63,7 +63,7 @@ class Client {
   }
 
   async until(done: (client: Client) => boolean): Promise<string> {
-    for (let waited = 0; !done(this) && waited < 4000; waited += 5) await new Promise((resume) => setTimeout(resume, 5))
+    for (let waited = 0; !done(this) && waited < 8000; waited += 5) await new Promise((resume) => setTimeout(resume, 5))
     return this.heard
   }
 
@@ -147,7 +147,7 @@ describe("connections", () => {
   it("leave a request to node:http whose rest does not come", async () => {
     const client = new Client()
     client.send(post("/echo/1", "eins").slice(0, -2))
-    await new Promise((resume) => setTimeout(resume, 2_500))
+    await new Promise((resume) => setTimeout(resume, 3_500))
     client.send("ns")
     expect(bodies(await client.until(({ heard }) => bodies(heard).length === 1))).toMatchObject([{ by: "node" }])
     client.socket.destroy()
