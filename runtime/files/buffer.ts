@@ -1,5 +1,6 @@
 /** The memory that written bytes wait in: how much of it is taken, and whole blocks of it that are used again. */
 import { blockBytesMax } from "../../messages/chunks.ts"
+import { Room } from "./room.ts"
 
 /**
  * Blocks are made so many at a time. They lie in memory of WebAssembly's, which is the only one here that surely begins
@@ -23,12 +24,12 @@ const growth = 4
 export class Buffers {
   used = 0
   private readonly kept: Array<Uint8Array> = []
+  private readonly room = new Room()
 
   private take(bytes: number): Uint8Array {
     this.used += bytes
     if (bytes === blockBytesMax) return this.kept.pop() ?? this.fresh()
-    // Of its own, and not a part of Node's pool: it is given back as it is.
-    return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
+    return this.room.take(bytes)
   }
 
   private fresh(): Uint8Array {
