@@ -51,6 +51,11 @@ export const flags = {
     Flag.withMetavar("N"),
     Flag.optional
   ),
+  seenWithin: Flag.Int("seen-within").pipe(
+    Flag.withDescription("Milliseconds for which a change waits until other hosts show it (1000; 0: it does not)"),
+    Flag.withMetavar("MS"),
+    Flag.optional
+  ),
   expires: Flag.Int("expires").pipe(
     Flag.withDescription("Seconds without a sign of this host after which its locks are free and its claims void (60)"),
     Flag.withMetavar("SECONDS"),
@@ -64,6 +69,8 @@ export const flags = {
 }
 
 const entriesMost = 1_000_000_000
+/** Whoever waits longer for another host would rather know that it is away. */
+const seenMsMost = 60_000
 
 type Given = Command.Command.Config.Infer<typeof flags>
 
@@ -93,6 +100,7 @@ export const wantedOf = Effect.fnUntraced(function* (globals: Globals, given: Gi
     cacheMs: cacheS === undefined ? undefined : cacheS * 1000,
     lifeMs: lifeS === undefined ? undefined : lifeS * 1000,
     replicaEntries: yield* within("replica-entries", given.replicaEntries, [0, entriesMost], "the entries"),
+    seenWithinMs: yield* within("seen-within", given.seenWithin, [0, seenMsMost], "the milliseconds"),
     allowOther: !given.onlyMe,
     fuse: given.fuse,
     storesLate: given.writeback,

@@ -145,7 +145,7 @@ export class Others {
       if (other.isDeaf || other.shown >= version) continue
       other.isDeaf = true
       yield* Effect.logWarning("another host does not say that it shows what was changed here: it is not waited for", {
-        session
+        ...{ session, version, shown: other.shown }
       })
     }
     this.wake()

@@ -11,14 +11,14 @@ const lookEveryMs = 1_000
 /** Keeping it takes some tenths of a second, in which nothing is answered: that is for a second without work. */
 const busyMax = 0.02
 
-export const keepCompiled = Effect.forkScoped(
+/** `isNeeded`: there are others who may need an answer at any moment, also when there is no work. */
+export const keepCompiled = (isNeeded: () => boolean = () => false) =>
   Effect.gen(function* () {
     for (let since = performance.eventLoopUtilization(); ; ) {
       yield* Effect.sleep(lookEveryMs)
       const { utilization } = performance.eventLoopUtilization(since)
-      if (utilization < busyMax) break
+      if (utilization < busyMax && !isNeeded()) break
       since = performance.eventLoopUtilization()
     }
     flushCompileCache()
-  })
-)
+  }).pipe(Effect.forkScoped)

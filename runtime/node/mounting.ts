@@ -25,6 +25,7 @@ export const usual = {
   memoryBytes: undefined,
   cacheMs: undefined,
   replicaEntries: undefined,
+  seenWithinMs: undefined,
   allowOther: true,
   fuse: "kernel",
   storesLate: false,
@@ -44,6 +45,7 @@ export interface Wanted {
   readonly memoryBytes: number | undefined
   readonly cacheMs: number | undefined
   readonly replicaEntries: number | undefined
+  readonly seenWithinMs: number | undefined
   readonly allowOther: boolean
   readonly fuse: Way
   readonly storesLate: boolean
@@ -109,9 +111,9 @@ export const holdMount = Effect.fnUntraced(function* (wanted: Wanted) {
   const found = ticket.issued.workspace
   const cache = wanted.cache === undefined ? cacheOf(process.env, found.id, directory) : pathOf(wanted.cache)
   makeDirectory(cache)
-  const { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries } = wanted
+  const { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries, seenWithinMs } = wanted
   const { allowOther, fuse, storesLate, makesAhead } = wanted
-  const sizes = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries }
+  const sizes = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs, replicaEntries, seenWithinMs }
   const how = { allowOther, fuse, storesLate, makesAhead }
   const start: SidecarStart = { ...sizes, ...how, ticket, directory, cache, ...begun() }
   const keep = fuse === "native" ? (yield* libfuse).superviseNative : supervise
@@ -135,7 +137,7 @@ export const inForeground = (wanted: Wanted) =>
   Effect.gen(function* () {
     const { record, ended } = yield* holdMount(wanted)
     tell({ ready: true })
-    yield* keepCompiled
+    yield* keepCompiled()
     yield* ended
     yield* Effect.logInfo("unmounted", { directory: record.directory })
   }).pipe(

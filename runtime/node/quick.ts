@@ -20,7 +20,8 @@ export interface Line {
 }
 
 const valued = new Set(["data", "server", "token", "creds", "org", "cache", "cache-size", "buffer-size"])
-for (const name of ["memory-size", "max-uploads", "attr-cache", "replica-entries", "expires"]) valued.add(name)
+for (const name of ["memory-size", "max-uploads", "attr-cache", "replica-entries", "seen-within", "expires"])
+  valued.add(name)
 const bare = new Set(["read-only", "writeback", "in-step", "only-me", "json", "foreground"])
 
 /** Anything that is not plain is left to the command line itself, which says what is wrong with it. */

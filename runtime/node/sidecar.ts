@@ -37,6 +37,7 @@ export interface SidecarStart extends Sizes {
   readonly makesAhead: boolean
   readonly cacheMs: number | undefined
   readonly replicaEntries: number | undefined
+  readonly seenWithinMs: number | undefined
   /** By a process before this one: what was accepted then is on the stage. */
   readonly resumed: boolean
   /** Where it is kept what the kernel was told. */
@@ -76,9 +77,20 @@ const kernelOf = Effect.fnUntraced(function* ({ fuse: way }: SidecarStart) {
 
 /** What `.config` tells of how it was begun. Nothing of it is secret. */
 const shownOf = (start: SidecarStart) => {
-  const { cache, ticket, fuse: way, allowOther, cacheBytes, bufferBytes, memoryBytes, uploadsMax, cacheMs } = start
+  const {
+    cache,
+    ticket,
+    fuse: way,
+    allowOther,
+    cacheBytes,
+    bufferBytes,
+    memoryBytes,
+    uploadsMax,
+    cacheMs,
+    seenWithinMs
+  } = start
   const { session, workspace } = ticket.issued
-  const asked = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, attrCacheMs: cacheMs }
+  const asked = { cacheBytes, bufferBytes, memoryBytes, uploadsMax, attrCacheMs: cacheMs, seenWithinMs }
   const { layout } = workspace
   return { version, pid: process.pid, org: session.org, layout, fuse: way, allowOther, cache, ...asked }
 }
@@ -131,6 +143,7 @@ export const startSidecar: (start: SidecarStart) => Effect.Effect<Sidecar, Probl
         storesLate: start.storesLate,
         makesAhead: start.makesAhead,
         ...(start.replicaEntries === undefined ? {} : { replicaEntries: start.replicaEntries }),
+        ...(start.seenWithinMs === undefined ? {} : { seenWithinMs: start.seenWithinMs }),
         ...(start.cacheMs === undefined ? {} : { entryMs: start.cacheMs, attrMs: start.cacheMs }),
         resumed: start.resumed,
         ...(start.told === undefined ? {} : { told: start.told }),
@@ -154,7 +167,8 @@ export const serve = (start: SidecarStart, ready: (made: Sidecar) => Effect.Effe
     const made = yield* startSidecar(start)
     yield* ready(made)
     yield* iAnswer
-    yield* keepCompiled
+    // Other hosts wait for what this one says of their changes.
+    yield* keepCompiled(() => made.company.others.areThere)
     const ended = yield* Deferred.make<string | undefined>()
     yield* Effect.forkScoped(Effect.andThen(made.mounted.ended, Deferred.succeed(ended, undefined)))
     yield* Effect.forkScoped(Effect.flatMap(made.over, (why) => Deferred.succeed(ended, why)))

@@ -47,6 +47,8 @@ describe("the flags of mount", () => {
 
   it("say how long its session outlives a silence", async () => {
     expect(await wanted("--expires", "20")).toMatchObject({ lifeMs: 20_000 })
+    expect(await wanted("--seen-within", "0")).toMatchObject({ seenWithinMs: 0 })
+    await expect(wanted("--seen-within", "-1")).rejects.toThrow(/--seen-within -1: the milliseconds/)
     await expect(wanted("--expires", "4")).rejects.toThrow(/--expires 4: the seconds is a number from 5 to 3600/)
   })
 
