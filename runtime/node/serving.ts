@@ -3,7 +3,7 @@
  * its name comes later where the mount is not known yet.
  */
 import "effect/schema/SchemaJITCompiler/enable"
-import { readFileSync, writeFileSync } from "node:fs"
+import { constants, openSync, readFileSync, write } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import { Cause, Effect, Exit, Logger, References } from "effect"
 import { inherited } from "../../adapters/fuse/child.ts"
@@ -51,10 +51,20 @@ const renew: Renew = Effect.callback<never>(() => {
 
 const ready = Effect.sync(() => writeWhole(served, start.instance))
 
-/** It is of use as long as the kernel runs that was told, so nothing waits for the disk. */
+const notes = openSync(`${file}.told`, constants.O_RDWR | constants.O_CREAT, 0o600)
+/** As many digits as a version can have: a shorter one does not leave anything of a longer one behind it. */
+const digitsMost = 16
+
+/**
+ * It is of use as long as the kernel runs that was told, so nothing waits for the disk: other hosts wait for what this
+ * thread says, and a disk that is busy would stop it.
+ */
 const told = {
   upTo: Number(readText(`${file}.told`) ?? 0) || 0,
-  note: (version: number) => writeFileSync(`${file}.told`, String(version), { mode: 0o600 })
+  note: (version: number) =>
+    write(notes, String(version).padEnd(digitsMost), 0, (error) => {
+      if (error !== null) process.emitWarning(error)
+    })
 }
 
 const program = serve({ ...start, resumed, told }, () => ready, renew).pipe(

@@ -125,9 +125,28 @@ describe("permissions", () => {
     expect(own.subscribe("art.v1.on.workspace.3.w", undefined)).toBe("all")
     for (const other of ["_INBOX.>", "_INBOX.ann-1", "_INBOX.*.x", ">", "_INBOX.ann-2.x", "art.v1.on.>"])
       expect(own.subscribe(other, undefined), other).toBe("none")
+    expect(own.publish("art.v1.seen.w.bob.ann")).toBe(forbidden)
+    expect(own.subscribe("art.v1.seen.w.ann.*", undefined)).toBe("none")
     const reader = access(callerPermissions("ann", "ann-1", [{ ...target, readOnly: true }]))
     expect(reader.publish("art.v1.do.workspace.3.w.ann.Write")).toBe(forbidden)
     expect(reader.publish("art.v1.ask.workspace.3.w.ann.Read")).toBe(passes)
+  })
+
+  it("of who shows a workspace are what it says in its own name to others who do, and what they say to it", () => {
+    const target = { kind: "workspace", shard: 3, id: "w", events: true, shows: true, readOnly: true }
+    const own = access(callerPermissions("ann", "ann-1", [target]))
+    for (const to of ["bob", "all"]) expect(own.publish(`art.v1.seen.w.${to}.ann`), to).toBe(passes)
+    for (const other of [
+      "art.v1.seen.w.ann.bob",
+      "art.v1.seen.v.bob.ann",
+      "art.v1.seen.w.ann",
+      "art.v1.seen.w.b.ann.x"
+    ])
+      expect(own.publish(other), other).toBe(forbidden)
+    for (const subject of ["art.v1.seen.w.ann.*", "art.v1.seen.w.all.*"])
+      expect(own.subscribe(subject, undefined), subject).toBe("all")
+    for (const other of ["art.v1.seen.w.bob.*", "art.v1.seen.w.*.ann", "art.v1.seen.v.all.*", "art.v1.seen.>"])
+      expect(own.subscribe(other, undefined), other).toBe("none")
   })
 
   it("may hold for a queue group alone", () => {

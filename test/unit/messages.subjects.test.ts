@@ -5,8 +5,10 @@ import {
   type Address,
   callerSubjects,
   eventsSubject,
+  everyone,
   logSubject,
   parseSubject,
+  seenSubject,
   shardOf,
   shardSubject,
   subjectOf
@@ -107,6 +109,7 @@ describe("parseSubject", () => {
 describe("the other subjects", () => {
   it("are as the protocol says", () => {
     expect(shardSubject("do", 3)).toBe("art.v1.do.*.3.>")
+    expect(seenSubject("w", everyone, "s")).toBe("art.v1.seen.w.all.s")
     expect(eventsSubject("account", 3, "acme")).toBe("art.v1.on.account.3.acme")
     expect(logSubject(3)).toBe("art.v1.log.3")
     expect(callerSubjects("workspace", "*", "w", "s")).toEqual([
