@@ -8,12 +8,27 @@ const blockHeadBytes = 12
 const alignment = 8
 /** Neither direction takes smaller ones. */
 const chunkBytesMin = 64
+/** Smaller ones share their memory with others. */
+const releasedBytesMin = 128 * 1024
 
-/** A block that does not get smaller is kept as it is: then its two lengths are equal. */
-const packBlock = (raw: Uint8Array): ReadonlyArray<Uint8Array> => {
+/** The system has memory of this size, which nobody else uses, back at once and not when the collector comes by. */
+const release = ({ buffer }: Uint8Array): void => {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength >= releasedBytesMin) buffer.transfer(0)
+}
+
+const compressed = (raw: Uint8Array): Uint8Array => {
   // In one piece: many small ones would have to be put together, and lie in the way of what goes back to the system.
   const chunkSize = Math.max(raw.length, chunkBytesMin)
   const packed = zstdCompressSync(raw, { chunkSize, params: { [zlib.ZSTD_c_compressionLevel]: 1 } })
+  if (packed.length > chunkSize / 2) return packed
+  const own = new Uint8Array(packed)
+  release(packed)
+  return own
+}
+
+/** A block that does not get smaller is kept as it is: then its two lengths are equal. */
+const packBlock = (raw: Uint8Array): ReadonlyArray<Uint8Array> => {
+  const packed = compressed(raw)
   const isSmaller = packed.length < raw.length
   const head = Buffer.alloc(blockHeadBytes)
   head.writeUInt32LE(isSmaller ? packed.length : raw.length, 0)
@@ -93,25 +108,21 @@ export interface Damage {
   readonly damage: string
 }
 
-/** Smaller ones share their memory with others. */
-const releasedBytesMin = 128 * 1024
-
 /** Copied where it lies in the file, or where numbers could not be read in place. */
 const ownOf = (raw: Uint8Array, file: Buffer): Uint8Array =>
   raw.buffer !== file.buffer && raw.byteOffset % alignment === 0 ? raw : new Uint8Array(raw)
 
-/** The system has the memory of a block that was made for this at once, and not when the collector comes by. */
 const moveInto = (whole: Buffer, at: number, raw: Uint8Array, file: Buffer): void => {
   whole.set(raw, at)
-  const { buffer } = raw
-  const isOwn = buffer !== file.buffer && buffer instanceof ArrayBuffer && buffer.byteLength >= releasedBytesMin
-  if (isOwn) buffer.transfer(0)
+  if (raw.buffer !== file.buffer) release(raw)
 }
 
 const unpackBlock = (packed: Uint8Array, size: number): Uint8Array | undefined => {
   if (packed.length === size) return packed
   try {
-    return zstdDecompressSync(packed, { maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size, chunkBytesMin) })
+    // Where a chunk is filled to its end another one is made, as large: it would hold nothing, and count as memory.
+    const chunkSize = Math.max(size + 1, chunkBytesMin)
+    return zstdDecompressSync(packed, { maxOutputLength: Math.max(size, 1), chunkSize })
   } catch {
     // The decompressor's only complaint is damage, and the caller names what is damaged.
     return undefined

@@ -7,8 +7,15 @@ import { Clock, Effect } from "effect"
 const lookMs = 5_000
 /** The loop stands still for a collection: some hundredths of a second, and not more often than this. */
 const againMs = 15_000
-/** What must have come on top of what there was after the last collection for another one to be worth it. */
+/**
+ * What must have come on top of what there was after the last collection for another one to be worth it. Buffers do not
+ * count: most are the states of actors, which somebody has woken and wants, and which give theirs back when they rest.
+ */
 const worthBytes = 24 * 1024 * 1024
+/** Requests mostly come together: who has worked in the last moment is not collected from now. */
+const momentMs = 200
+const momentShare = 0.03
+const momentsMax = 20
 /** A node that does more than this is not held up by it: while it works, the engine itself gives back what it can. */
 const restShare = 0.1
 const busyShare = 0.3
@@ -41,6 +48,27 @@ const collector = (): Collect => {
   return runInNewContext("gc") as Collect
 }
 
+/** By how much of a time its own thread has worked: on a host that others use it is awake while it waits for them, too. */
+const shareOf = Effect.fnUntraced(function* (ms: number) {
+  const before = yield* Clock.currentTimeMillis
+  const since = process.threadCpuUsage()
+  yield* Effect.sleep(ms)
+  const { user, system } = process.threadCpuUsage(since)
+  return (user + system) / 1000 / ((yield* Clock.currentTimeMillis) - before)
+})
+
+/** Whether one in which nothing happens has come. */
+const quietMoment = Effect.gen(function* () {
+  for (let tries = 0; tries < momentsMax; tries++) if ((yield* shareOf(momentMs)) < momentShare) return true
+  return false
+})
+
+/** Of the process, without its buffers. */
+const occupied = (): number => {
+  const { rss, arrayBuffers } = process.memoryUsage()
+  return rss - arrayBuffers
+}
+
 export const trimming: Effect.Effect<never> = Effect.gen(function* () {
   let collect: Collect | undefined
   let last = 0
@@ -48,20 +76,17 @@ export const trimming: Effect.Effect<never> = Effect.gen(function* () {
   /** It has just come to rest: how much its heap may grow then is found out by a collection alone. */
   let isFresh = false
   /** The least that the process has had since the last collection, which gives back for some seconds on. */
-  let least = process.memoryUsage.rss()
-  for (let before = yield* Clock.currentTimeMillis; ; before = yield* Clock.currentTimeMillis) {
-    // The time of the loop's own thread: on a host that others use it is also awake while it has to wait for them.
-    const since = process.threadCpuUsage()
-    yield* Effect.sleep(lookMs)
-    const { user, system } = process.threadCpuUsage(since)
+  let least = occupied()
+  for (;;) {
+    const found = mannerOf(yield* shareOf(lookMs))
     const now = yield* Clock.currentTimeMillis
-    const found = mannerOf((user + system) / 1000 / (now - before))
     if (found !== manner) letGrow(found)
     isFresh = found === "rest" && (isFresh || found !== manner)
     manner = found
-    const rss = process.memoryUsage.rss()
-    least = Math.min(least, rss)
-    if (manner !== "rest" || now - last < againMs || !(isFresh || rss >= least + worthBytes)) continue
+    const bytes = occupied()
+    least = Math.min(least, bytes)
+    if (manner !== "rest" || now - last < againMs || !(isFresh || bytes >= least + worthBytes)) continue
+    if (!(yield* quietMoment)) continue
     last = now
     isFresh = false
     least = Number.POSITIVE_INFINITY

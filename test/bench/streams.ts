@@ -162,15 +162,25 @@ const measure = async (target: Target, ms: number) => {
 type Measured = Awaited<ReturnType<typeof measure>>
 type Readings = Awaited<ReturnType<typeof readings>>
 
-const readingRatios = (mine: Readings, theirs: Readings) => ({
-  "p99 of 500 subscribers": round(mine.live.p99 / theirs.live.p99),
-  "server's processor time for 500 subscribers": round(mine.live.serverMs / theirs.live.serverMs),
-  ...Object.fromEntries(
-    theirs.reads.map(({ of, perSecond }) => {
-      const own = mine.reads.find((row) => row.of === of)
+type RatiosOf<A> = (mine: A, theirs: A) => object
+
+const liveRatios: RatiosOf<Readings["live"]> = (mine, theirs) => ({
+  "p99 of 500 subscribers": round(mine.p99 / theirs.p99),
+  "server's processor time for 500 subscribers": round(mine.serverMs / theirs.serverMs)
+})
+
+/** Histories that were read by each, in how many times as many bytes a second as by another. */
+const catchUpRatios = (mine: Readings["reads"], theirs: Readings["reads"]) =>
+  Object.fromEntries(
+    theirs.map(({ of, perSecond }) => {
+      const own = mine.find((row) => row.of === of)
       return [`catch-up, ${of}`, round((own?.perSecond ?? 0) / perSecond)]
     })
   )
+
+const readingRatios = (mine: Readings, theirs: Readings) => ({
+  ...liveRatios(mine.live, theirs.live),
+  ...catchUpRatios(mine.reads, theirs.reads)
 })
 
 const ratios = (mine: Measured, name: string, theirs: Measured): void =>
@@ -199,22 +209,36 @@ const each = async <A>(makers: ReadonlyArray<() => Promise<Target>>, use: (targe
 const historyRatio = ({ old, fresh }: Readings): void =>
   print({ ratio: "100 subscribers, p50 with 20,000 records / without", value: round(old.p50 / fresh.p50) })
 
-/** Only what is read, beside what sockets and the client make possible here. */
-const readingOnly = async (place: string | undefined): Promise<void> => {
+/** What one measures of us, beside what sockets and the client make possible here, and beside the reference. */
+const beside = async <A>(place: string | undefined, use: (target: Target) => Promise<A>, ratiosOf: RatiosOf<A>) => {
   const peers = place === undefined ? [] : [() => reference(place, "memory")]
-  const all = await each([() => ours("sync"), bare, ...peers], (target) => readings(target, true))
-  const [[, mine], [, floor], [, theirs] = []] = all as [[string, Readings], [string, Readings], [string, Readings]?]
-  historyRatio(mine)
-  print({ ratios: "artifacts, sync / bare sockets", ...readingRatios(mine, floor) })
-  if (theirs === undefined) return
-  print({ ratios: "artifacts, sync / reference, memory", ...readingRatios(mine, theirs) })
-  print({ ratios: "bare sockets / reference, memory", ...readingRatios(floor, theirs) })
+  const all = await each([() => ours("sync"), bare, ...peers], use)
+  const [[, mine], [, floor], [, theirs] = []] = all as [[string, A], [string, A], [string, A]?]
+  print({ ratios: "artifacts, sync / bare sockets", ...ratiosOf(mine, floor) })
+  if (theirs !== undefined) {
+    print({ ratios: "artifacts, sync / reference, memory", ...ratiosOf(mine, theirs) })
+    print({ ratios: "bare sockets / reference, memory", ...ratiosOf(floor, theirs) })
+  }
+  return mine
 }
+
+/** Only what is read. */
+const readingOnly = async (place: string | undefined): Promise<void> =>
+  historyRatio(await beside(place, (target) => readings(target, true), readingRatios))
+
+/** Only histories of records of 64 KiB, and of JSON, which take no time to make. */
+const catchUpOnly = (place: string | undefined) =>
+  beside(place, (target) => catchUps(target, false, 32, 6), catchUpRatios)
+
+/** Only event streams. */
+const liveOnly = (place: string | undefined) => beside(place, (target) => eventStreams(target, 500, 0, 100), liveRatios)
 
 const run = async (args: ReadonlyArray<string>): Promise<void> => {
   const ms = args.includes("--short") ? 1000 : 3000
   const place = process.env["DURABLE_STREAMS_SERVER"]
   if (args.includes("--reading")) return readingOnly(place)
+  if (args.includes("--catch-up")) return void (await catchUpOnly(place))
+  if (args.includes("--live")) return void (await liveOnly(place))
   const makers: Array<() => Promise<Target>> = [() => ours("sync"), () => ours("process")]
   if (place !== undefined)
     makers.push(
@@ -235,7 +259,7 @@ const run = async (args: ReadonlyArray<string>): Promise<void> => {
   for (const [name, theirs] of measured.slice(1)) ratios(mine, name, theirs)
 }
 
-/** `npm run bench -- streams [--short] [--reading] [--ursula BINARY]` */
+/** `npm run bench -- streams [--short] [--reading | --catch-up | --live] [--ursula BINARY]` */
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   try {
     await run(args)
