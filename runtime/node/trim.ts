@@ -48,7 +48,7 @@ const collector = (): Collect => {
   return runInNewContext("gc") as Collect
 }
 
-/** By how much of a time its own thread has worked: on a host that others use it is awake while it waits for them, too. */
+/** How much of a time its own thread has worked: on a host that others use it is awake while it waits for them, too. */
 const shareOf = Effect.fnUntraced(function* (ms: number) {
   const before = yield* Clock.currentTimeMillis
   const since = process.threadCpuUsage()
@@ -57,10 +57,9 @@ const shareOf = Effect.fnUntraced(function* (ms: number) {
   return (user + system) / 1000 / ((yield* Clock.currentTimeMillis) - before)
 })
 
-/** Whether one in which nothing happens has come. */
+/** Waits for one in which next to nothing happens; where none comes, one moment is as good as another. */
 const quietMoment = Effect.gen(function* () {
-  for (let tries = 0; tries < momentsMax; tries++) if ((yield* shareOf(momentMs)) < momentShare) return true
-  return false
+  for (let tries = 0; tries < momentsMax; tries++) if ((yield* shareOf(momentMs)) < momentShare) return
 })
 
 /** Of the process, without its buffers. */
@@ -86,7 +85,7 @@ export const trimming: Effect.Effect<never> = Effect.gen(function* () {
     const bytes = occupied()
     least = Math.min(least, bytes)
     if (manner !== "rest" || now - last < againMs || !(isFresh || bytes >= least + worthBytes)) continue
-    if (!(yield* quietMoment)) continue
+    yield* quietMoment
     last = now
     isFresh = false
     least = Number.POSITIVE_INFINITY
