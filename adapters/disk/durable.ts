@@ -21,7 +21,6 @@ export interface Durable {
 
 export const durable = (root: string, { flush, synced }: Flusher): Durable => {
   const syncOnce = async (directory: string): Promise<void> => {
-    if (!synced) return
     const fd = openSync(directory, "r")
     try {
       await flush(fd, true)
@@ -54,6 +53,7 @@ export const durable = (root: string, { flush, synced }: Flusher): Durable => {
       await mkdir(directory, { recursive: true, mode: 0o700 })
     },
     sync: async (directory) => {
+      if (!synced) return
       await names(directory)
       const fresh: Array<string> = []
       for (let at = directory; at.length > root.length && !known.has(at); at = dirname(at)) fresh.push(at)

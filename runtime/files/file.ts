@@ -46,6 +46,7 @@ export interface FlushWaiter {
   readonly upTo: number
   /** It asks for the order alone: what is lost is told to somebody who asks whether it is kept. */
   readonly isDeaf: boolean
+  readonly until: number
   readonly resume: (trouble: Trouble | undefined) => void
 }
 
@@ -88,6 +89,13 @@ export class DirtyFile {
     let newest: Run | undefined
     for (const run of this.runs) if (newest === undefined || run.writtenMs >= newest.writtenMs) newest = run
     return newest?.time
+  }
+
+  /** Those who have waited for too long. */
+  takeLate(now: number): ReadonlyArray<FlushWaiter> {
+    const late = this.waiters.filter(({ until }) => until <= now)
+    if (late.length > 0) this.waiters = this.waiters.filter(({ until }) => until > now)
+    return late
   }
 
   /** The run that takes what is written at `at`, if one may: nothing newer may lie between. */

@@ -1,4 +1,4 @@
-/** Memory that the collector does not count, up to a limit: it would look through all that there is for each bit of it. */
+/** Memory that the collector does not count, up to a limit: it would look through all there is for each bit of it. */
 
 /**
  * What is written is kept for readers, so nearly all of it lives on when the collector looks. Shared memory is not

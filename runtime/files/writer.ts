@@ -6,7 +6,7 @@ import type { Buffers } from "./buffer.ts"
 import { type CommitHost, Committer } from "./commit.ts"
 import { DataFailed, type Meters, type Writing } from "./data.ts"
 import { Failures } from "./failures.ts"
-import { DirtyFile, openRunsMax, type Placed, runsMax, type Trouble } from "./file.ts"
+import { DirtyFile, type FlushWaiter, openRunsMax, type Placed, runsMax, type Trouble } from "./file.ts"
 import { pack } from "./pack.ts"
 import { WriterQueue } from "./queue.ts"
 import type { DirtyBlock, Run, Slice } from "./slice.ts"
@@ -318,30 +318,28 @@ export class Writer {
     })
   }
 
+  /** Who has waited for too long is seen with the ticks: a timer for each flush costs more than what it looks after. */
   private waitUntilKept(file: DirtyFile, isDeaf: boolean): Effect.Effect<void, DataFailed> {
-    const { ino } = file
-    const upTo = file.lastRun
-    const fail = ({ errno, why }: Trouble) => Effect.fail(new DataFailed({ ino, errno, why }))
-    const kept = Effect.callback<void, DataFailed>((resume) => {
-      const waiter = {
-        upTo,
+    return Effect.callback<void, DataFailed>((resume) => {
+      const waiter: FlushWaiter = {
+        upTo: file.lastRun,
         isDeaf,
-        resume: (trouble: Trouble | undefined) => resume(trouble === undefined ? Effect.void : fail(trouble))
+        until: this.host.clock.currentTimeMillisUnsafe() + this.host.flushMs,
+        resume: (trouble) =>
+          resume(trouble === undefined ? Effect.void : Effect.fail(new DataFailed({ ino: file.ino, ...trouble })))
       }
       file.waiters.push(waiter)
       this.settle(file)
+      this.tick()
       return Effect.sync(() => {
         file.waiters = file.waiters.filter((one) => one !== waiter)
       })
     })
-    const late = Effect.suspend(() => {
-      const last = this.lastTrouble === undefined ? "" : `: ${this.lastTrouble.why}`
-      return fail({
-        errno: "EIO",
-        why: `not stored and committed within ${this.host.flushMs} ms, and still tried${last}`
-      })
-    })
-    return Effect.timeoutOrElse(kept, { duration: this.host.flushMs, orElse: () => late })
+  }
+
+  private get late(): Trouble {
+    const why = `not stored and committed within ${this.host.flushMs} ms, and still tried`
+    return { errno: "EIO", why: this.lastTrouble === undefined ? why : `${why}: ${this.lastTrouble.why}` }
   }
 
   readonly ordered = <A, E>(ino: number, change: Effect.Effect<A, E>): Effect.Effect<A, E | DataFailed> =>
@@ -385,13 +383,16 @@ export class Writer {
     this.host.upload.fork(this.ticks())
   }
 
-  /** Freezes what has waited long enough for more, as long as there is any. */
+  /** Freezes what has waited long enough for more, and lets those go who have, as long as there is any. */
   private readonly ticks = Effect.fnUntraced(function* (this: Writer) {
     while (this.files.size > 0) {
       yield* Effect.sleep(tickMs)
       const now = yield* Clock.currentTimeMillis
       const isDue = (run: Run) => now - run.begunMs >= runMsMax || now - run.writtenMs >= idleMs
-      for (const file of this.files.values()) this.freeze(file, isDue)
+      for (const file of this.files.values()) {
+        this.freeze(file, isDue)
+        for (const waiter of file.takeLate(now)) waiter.resume(this.late)
+      }
     }
     this.ticking = false
     this.buffers.rest()
