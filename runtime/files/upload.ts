@@ -169,6 +169,8 @@ export class Uploader {
       const id = yield* Effect.mapError(ids.take, failure)
       if (slice.id === 0) slice.id = id
     }
+    // Who wrote the last of a large block goes on first: its digest takes as long as the next write on its way here.
+    if (block.used > smallBytesMax) yield* Effect.yieldNow
     const bytes = yield* this.load(block)
     block.digest = digestOf(bytes)
     const end = block.index * blockBytesMax + bytes.length
