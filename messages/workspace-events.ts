@@ -18,6 +18,9 @@ const Orphan = Schema.Struct({ until: Schema.Natural, holder: Schema.optionalKey
 /** Set-uid and set-gid bits went with the change; absent where the mode stayed. */
 const mode = Schema.optionalKey(Mode)
 
+/** A number that its session had set aside: under it the session had done this before it told of it. */
+const turn = Schema.optionalKey(Ino)
+
 /** The name of an xattr, and of what is in `value` base64. */
 const xattr = { ino: Ino, name: Name, time: Time }
 
@@ -60,7 +63,7 @@ export const WorkspaceEvent = Schema.TaggedUnion({
   Created: { ...made, name: Schema.optionalKey(Name), orphan: Schema.optionalKey(Orphan) },
   Linked: { ino: Ino, parent: Ino, name: Name, time: Time },
   /** Directories too. `orphan` when the last name went and the inode did not. */
-  Unlinked: { ino: Ino, parent: Ino, name: Name, time: Time, orphan: Schema.optionalKey(Orphan), version },
+  Unlinked: { ino: Ino, parent: Ino, name: Name, time: Time, orphan: Schema.optionalKey(Orphan), version, turn },
   /** What had the new name was replaced, or has the old one now. */
   Renamed: {
     ino: Ino,
@@ -71,9 +74,10 @@ export const WorkspaceEvent = Schema.TaggedUnion({
     exchange: Schema.optionalKey(Schema.Literal(true)),
     time: Time,
     orphan: Schema.optionalKey(Orphan),
-    version
+    version,
+    turn
   },
-  AttributesSet: { ino: Ino, ...traits },
+  AttributesSet: { ino: Ino, ...traits, turn },
   Truncated: { ino: Ino, size: Schema.Natural, time: Time, mode, version },
   /** Later ones cover earlier ones. Each slice but the hole is of the caller's reservation and is used up by this. */
   Written: { ino: Ino, slices: Schema.Array(Placement), size: Schema.Natural, time: Time, mode, version },

@@ -34,6 +34,30 @@ const set = Schema.optionalKey(Traits)
 const Made = Schema.Struct({ ...made, name: Name })
 export type Made = typeof Made.Type
 
+/** What else a session does ahead has one of its numbers too, in the same order as what it makes. */
+const SetAhead = Schema.Struct({ turn: Ino, set: Schema.Struct({ ino: Ino, ...Traits.fields }) })
+const RemovedAhead = Schema.Struct({
+  turn: Ino,
+  removed: Schema.Struct({ ino: Ino, type: InodeType, ...place, time: Time })
+})
+/** A file, and the one that it replaces. */
+const MovedAhead = Schema.Struct({
+  turn: Ino,
+  moved: Schema.Struct({
+    ino: Ino,
+    ...place,
+    toParent: Ino,
+    toName: Name,
+    replaced: Schema.optionalKey(Schema.Struct({ ino: Ino, type: InodeType })),
+    time: Time
+  })
+})
+export type SetAhead = typeof SetAhead.Type
+export type RemovedAhead = typeof RemovedAhead.Type
+export type MovedAhead = typeof MovedAhead.Type
+const Step = Schema.Union([Made, SetAhead, RemovedAhead, MovedAhead])
+export type Step = typeof Step.Type
+
 const page = { limit: Schema.optionalKey(Schema.Natural) }
 
 export const workspace = protocol({
@@ -191,10 +215,10 @@ export const workspace = protocol({
       reply: Schema.Struct({ first: Schema.Natural, count: Schema.Natural, version })
     },
     /**
-     * What a session has made in directories that are lent to it, in its order and with inode numbers of its own.
-     * Directories among it are lent to it as well. What was told before is passed over.
+     * What a session has made, set, removed and renamed in directories that are lent to it, in its order and with
+     * numbers of its own. Directories that it made are lent to it as well. What was told before is passed over.
      */
-    TellAhead: { input: Schema.Struct({ made: Schema.Array(Made).check(Schema.isMaxLength(aheadMax)) }), reply: Done },
+    TellAhead: { input: Schema.Struct({ made: Schema.Array(Step).check(Schema.isMaxLength(aheadMax)) }), reply: Done },
     /** By a session that has told of all that it made there. */
     GiveBack: { input: Schema.Struct({ inos: Schema.Array(Ino).check(Schema.isMaxLength(4096)) }), reply: Done },
     /** By what sweeps: the objects of this garbage are gone. */

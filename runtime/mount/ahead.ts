@@ -1,43 +1,38 @@
 /**
- * What this mount makes in directories that are lent to it: answered at once, shown at once, and told to the workspace
- * in its order a moment later.
+ * What this mount makes, sets, removes and renames in directories that are lent to it: answered at once, shown at once,
+ * and told to the workspace in its order a moment later.
  */
 import { Effect, Fiber } from "effect"
 import { decide } from "../../actors/workspace/decide/decide.ts"
 import type { Command } from "../../actors/workspace/decide/rules.ts"
 import type { Attributes } from "../../messages/inode.ts"
-import { aheadMax, type Made } from "../../messages/workspace.ts"
+import { aheadMax, type Step } from "../../messages/workspace.ts"
 import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import { Signal } from "../actor/signal.ts"
 import type { Errno } from "../ports/mount.ts"
 import type { Diary, Remembered } from "./diary.ts"
-import { Wishes } from "./loans.ts"
+import { Ledger } from "./ledger.ts"
+import { Homes, Wishes } from "./loans.ts"
 import { Riders } from "./riders.ts"
+import { inosOf, isMade, isStep, numberOf, overOf, placesOf, restOf, shownOf, stepOf, turnOf } from "./steps.ts"
 import type { Foreseen, View } from "./view.ts"
-
-type Created = Extract<WorkspaceEvent, { readonly _tag: "Created" }>
 
 /** What was answered is at most so old when the workspace has not got it yet; then whoever makes more waits. */
 const ageMsMax = 50
 /** Where nobody waits for it, what comes within this time is told together. */
 const gatherMs = 5
-/** JSON of what is told at once: a part of what a message and an entry hold. */
-const batchTextMax = 256 * 1024
 /** A directory that could not be given back is tried again after so long. */
 const againMs = 250
 /** What a command whose fate is not known may still do it has done after so long. */
 const unknownMs = 5_000
 
-interface Step {
-  readonly made: Made
-  readonly at: number
-  readonly size: number
+/** What came of a step: for what is there then, how it looks. */
+interface Decided {
+  readonly attributes: Attributes | undefined
 }
 
-interface Waiter {
-  readonly upTo: number
-  readonly wake: () => void
-}
+/** Refusals that a directory that is lent to this host gives as certainly as the workspace. */
+const certain: ReadonlySet<string> = new Set(["EEXIST", "ENOENT", "EISDIR", "ENOTDIR", "ENOTEMPTY"])
 
 export interface AheadHost {
   readonly view: View
@@ -48,22 +43,17 @@ export interface AheadHost {
   readonly fork: (work: Effect.Effect<void>) => void
   /** How much is ahead, for the thread that answers at once. */
   readonly depth: Int32Array
-  readonly tell: (made: ReadonlyArray<Made>) => Effect.Effect<void>
+  readonly tell: (steps: ReadonlyArray<Step>) => Effect.Effect<void>
   readonly giveBack: (inos: ReadonlyArray<number>) => Effect.Effect<void, Errno>
 }
 
 export class Ahead implements Foreseen {
   private readonly host: AheadHost
   /** In its order, what the replica has not heard of from the workspace. */
-  private readonly queue: Array<Step> = []
-  private readonly inos = new Set<number>()
-  /** Counted from the beginning: what was made, what the workspace has answered for, and what has come back. */
-  private made = 0
-  private told = 0
-  private settled = 0
+  private readonly ledger = new Ledger()
+  private readonly homes = new Homes()
   /** Directories that are changed by commands at the moment, which nothing may overtake. */
   private readonly direct = new Map<number, number>()
-  private waiting: Array<Waiter> = []
   private readonly riders = new Riders()
   /** The newest version that was there. */
   private newest = 0
@@ -87,7 +77,7 @@ export class Ahead implements Foreseen {
   }
 
   get depth(): number {
-    return this.made - this.settled
+    return this.ledger.depth
   }
 
   get loans(): number {
@@ -108,29 +98,21 @@ export class Ahead implements Foreseen {
 
   /** Waits while too much is ahead, or the oldest of it for too long. */
   private readonly room: Effect.Effect<void> = Effect.suspend(() => {
-    const oldest = this.queue[0]
-    if (oldest === undefined) return Effect.void
-    const isLate = this.host.now() - oldest.at > ageMsMax
-    if (this.depth < aheadMax && !isLate) return Effect.void
+    const { since, depth, settled } = this.ledger
+    if (since === undefined) return Effect.void
+    const isLate = this.host.now() - since > ageMsMax
+    if (depth < aheadMax && !isLate) return Effect.void
     this.counts.waits += 1
-    return Effect.andThen(this.reached(this.settled + Math.ceil(this.depth / 2)), this.room)
+    return Effect.andThen(this.reached(settled + Math.ceil(depth / 2)), this.room)
   })
 
   private reached(upTo: number): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      if (this.settled >= upTo) return resume(Effect.void)
-      const waiter = { upTo, wake: () => resume(Effect.void) }
-      this.waiting.push(waiter)
-      this.urgent.set()
-      return Effect.sync(() => {
-        this.waiting = this.waiting.filter((each) => each !== waiter)
-      })
-    })
+    return this.ledger.reached(upTo, this.urgent.set)
   }
 
   /** Waits until the workspace has all that was made up to now. */
   readonly drained: Effect.Effect<void, Errno> = Effect.suspend(() =>
-    this.depth === 0 ? Effect.void : this.inTime(this.reached(this.made))
+    this.depth === 0 ? Effect.void : this.inTime(this.reached(this.ledger.done))
   )
 
   /**
@@ -138,7 +120,7 @@ export class Ahead implements Foreseen {
    * the telling was lost on its way, and then the workspace says that it does not know what was made.
    */
   readonly riding: Effect.Effect<void, Errno> = Effect.suspend(() =>
-    this.inTime(this.riders.behind(this.made, this.urgent.set))
+    this.inTime(this.riders.behind(this.ledger.done, this.urgent.set))
   )
 
   private inTime(waiting: Effect.Effect<void>): Effect.Effect<void, Errno> {
@@ -148,12 +130,12 @@ export class Ahead implements Foreseen {
 
   /** Whether the workspace may not have this inode yet. */
   isAhead(ino: number): boolean {
-    return this.inos.has(ino)
+    return this.ledger.isAbout(ino)
   }
 
   /** Waits until the workspace has this inode, where it was made here. */
   kept(ino: number): Effect.Effect<void, Errno> {
-    return this.inos.has(ino) ? this.drained : Effect.void
+    return this.ledger.isAbout(ino) ? this.drained : Effect.void
   }
 
   /** A change by command: behind what was made before it, and what is made in these directories comes behind it. */
@@ -193,98 +175,105 @@ export class Ahead implements Foreseen {
     return this.requests.get(request) ?? 0
   }
 
-  /** What comes of a command that makes an entry; undefined where the workspace has to be asked. */
-  readonly make = Effect.fnUntraced(function* (this: Ahead, request: number, command: Command & { parent: number }) {
-    const { parent } = command
-    if (!this.isFree(parent)) return undefined
+  /** What comes of a command that changes these directories, or files in them; undefined where it has to be asked. */
+  readonly attempt = Effect.fnUntraced(function* (
+    this: Ahead,
+    request: number,
+    command: Command,
+    places: ReadonlyArray<number>
+  ) {
+    if (!places.every((place) => this.isFree(place))) return undefined
     yield* this.inTime(this.room)
-    return this.isFree(parent) ? this.decide(request, command) : undefined
+    return places.every((place) => this.isFree(place)) ? this.decide(request, command, places) : undefined
   })
 
-  private decide(request: number, command: Command & { parent: number }): Attributes | Errno | undefined {
+  private decide(request: number, command: Command, places: ReadonlyArray<number>): Decided | Errno | undefined {
     const { view, diary, now } = this.host
     const { tree, session } = view
-    const ino = tree.loans.nextOf(session)
-    if (ino === 0) return undefined
-    const context = { id: tree.id, caller: session, commandId: "", at: 0, version: 0 }
-    const decision = decide(tree, command, context)
+    const turn = tree.loans.nextOf(session)
+    if (turn === 0) return undefined
+    const at = now()
+    const decision = decide(tree, command, { id: tree.id, caller: session, commandId: "", at, version: 0 })
     if ("refused" in decision) {
       const { refused } = decision
-      return refused._tag === "Errno" && refused.code === "EEXIST" ? "EEXIST" : undefined
+      return refused._tag === "Errno" && certain.has(refused.code) ? (refused.code as Errno) : undefined
     }
     const [event] = decision.events
-    if (event?._tag !== "Created" || event.name === undefined) return undefined
-    const { _tag, orphan, ...rest } = { ...event, ino }
-    const made = rest as Made
-    const size = diary.write(request, made)
+    const step = event && stepOf(tree, event, turn)
+    if (step === undefined) return undefined
+    const size = diary.write(request, step)
     if (size === 0) return undefined
-    const at = now()
-    this.enqueue({ made, at, size })
-    this.counts.made += 1
-    this.wishes.made(command.parent, at)
-    this.show(made)
-    this.more.set()
-    return { ...(decision.reply as { readonly attributes: Attributes }).attributes, ino }
-  }
-
-  private enqueue(step: Step): void {
-    this.queue.push(step)
-    this.inos.add(step.made.ino)
-    this.made += 1
+    this.ledger.add({ step, at, size })
     this.signed()
+    this.counts.made += 1
+    for (const place of places) this.wishes.used(place, at)
+    this.show(step)
+    this.more.set()
+    const { attributes } = decision.reply as { readonly attributes?: Attributes }
+    return { attributes: attributes && isMade(step) ? { ...attributes, ino: turn } : attributes }
   }
 
-  private show(made: Made): void {
+  private show(step: Step): void {
     const { view } = this.host
-    const created: WorkspaceEvent = { _tag: "Created", ...made }
-    const session = view.session as never
-    view.foresee(made.type === "directory" ? [created, { _tag: "Lent", inos: [made.ino], session }] : [created])
-    if (made.type === "directory") this.lent([made.ino])
+    view.foresee(shownOf(view.tree, step, view.session))
+    if (!isMade(step)) return this.homes.moved(step)
+    this.homes.put(step.ino, step.parent)
+    if (step.type === "directory") this.lent([step.ino])
+  }
+
+  /** Where this mount made a file, as far as it remembers. */
+  homeOf(ino: number): number {
+    return this.homes.of(ino)
+  }
+
+  placed(ino: number, parent: number): void {
+    this.homes.put(ino, parent)
+  }
+
+  /** Whether a command that changes it is under way. */
+  isChanging(ino: number): boolean {
+    return this.direct.has(ino)
   }
 
   /** Tells the workspace, for as long as there is something to tell. One message is under way at a time. */
   readonly telling: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
     let last = 0
     for (;;) {
-      if (this.told >= this.made) yield* this.more.wait
+      const { ledger } = this
+      if (ledger.told >= ledger.done) yield* this.more.wait
       const pause = last + gatherMs - this.host.now()
-      if (pause > 0 && this.waiting.length === 0 && !this.riders.areWaiting)
+      if (pause > 0 && !ledger.areWaiting && !this.riders.areWaiting)
         yield* Effect.raceFirst(Effect.sleep(pause), this.urgent.wait)
       last = this.host.now()
-      const batch = this.batch()
+      const batch = ledger.batch()
       if (batch.length === 0) continue
-      const upTo = this.told + batch.length
+      const upTo = ledger.told + batch.length
       const telling = yield* Effect.forkChild(this.host.tell(batch), { startImmediately: true })
       this.riders.go(upTo)
       yield* Fiber.join(telling)
       this.counts.batches += 1
       this.counts.told += batch.length
-      this.told = Math.max(this.told, upTo)
-      this.host.diary.told((batch.at(-1) as Made).ino)
+      ledger.told = Math.max(ledger.told, upTo)
+      this.host.diary.told(numberOf(batch.at(-1) as Step))
     }
   })
 
-  private batch(): ReadonlyArray<Made> {
-    const batch: Array<Made> = []
-    let size = 0
-    for (let at = this.told - this.settled; at < this.queue.length && batch.length < aheadMax; at++) {
-      const one = this.queue[at] as Step
-      size += one.size
-      if (size > batchTextMax && batch.length > 0) break
-      batch.push(one.made)
-    }
-    return batch
+  /** What of an own event the replica does not show yet. */
+  settle(event: WorkspaceEvent): ReadonlyArray<WorkspaceEvent> {
+    const { ledger, isShown } = this
+    if (!ledger.has(turnOf(event))) return [event]
+    const { step } = ledger.queue[0] as { readonly step: Step }
+    if (!isStep(step, event))
+      throw new Error(`the workspace has ${JSON.stringify(event)}, and ${JSON.stringify(step)} was done`)
+    ledger.shift()
+    return isShown ? restOf(this.host.view.tree, step, event) : [event]
   }
 
-  /** Whether an own event says what the replica shows already. */
-  settle(event: WorkspaceEvent): boolean {
-    if (event._tag !== "Created" || !this.inos.delete(event.ino)) return false
-    const first = this.queue.shift()?.made
-    if (first === undefined || !isSame(first, event))
-      throw new Error(`the workspace has ${JSON.stringify(event)}, and ${JSON.stringify(first)} was made`)
-    this.settled += 1
-    this.told = Math.max(this.told, this.settled)
-    return this.isShown
+  /** What was done to a file shows over what others change of it meanwhile. */
+  again(event: WorkspaceEvent): ReadonlyArray<WorkspaceEvent> {
+    if (!this.isShown || !("ino" in event) || !this.ledger.isAbout(event.ino)) return []
+    const { ino } = event
+    return this.ledger.queue.flatMap(({ step }) => overOf(step, ino))
   }
 
   /** Whoever waited for what has come back goes on. */
@@ -292,29 +281,23 @@ export class Ahead implements Foreseen {
     const { version } = this.host.view
     if (!this.isShown && version >= this.newest) {
       this.isShown = true
-      for (const { made } of this.queue) this.show(made)
+      for (const { step } of this.ledger.queue) this.show(step)
     }
     this.newest = Math.max(this.newest, version)
     this.signed()
-    if (this.waiting.length === 0) return
-    const ready = this.waiting.filter(({ upTo }) => upTo <= this.settled)
-    if (ready.length === 0) return
-    this.waiting = this.waiting.filter(({ upTo }) => upTo > this.settled)
-    for (const { wake } of ready) wake()
+    this.ledger.wake()
   }
 
   /** Another state is there. What it lacks is shown on top of it, once it is not older than what was there before. */
   reloaded(): void {
     const { tree, session, version } = this.host.view
     this.isShown = false
-    while (version >= this.newest && this.queue[0] !== undefined) {
-      const { ino } = this.queue[0].made
-      if (!tree.sessions.has(session) || !tree.loans.isUsed(ino, session)) break
-      this.queue.shift()
-      this.inos.delete(ino)
-      this.settled += 1
+    const { ledger } = this
+    while (version >= this.newest && ledger.queue[0] !== undefined) {
+      const number = numberOf(ledger.queue[0].step)
+      if (!tree.sessions.has(session) || !tree.loans.isUsed(number, session)) break
+      ledger.shift()
     }
-    this.told = Math.max(this.told, this.settled)
     this.folded()
     const recalled = [...tree.loans.all].filter(([, loan]) => loan.session === session && loan.recalledAt > 0)
     if (recalled.length > 0) this.recalled(recalled.map(([ino]) => ino))
@@ -340,9 +323,9 @@ export class Ahead implements Foreseen {
   })
 
   /** What processes before this one made for the same mount, and what is lost of an earlier one. */
-  inherit(own: ReadonlyArray<Remembered>, lost: ReadonlyArray<Made>): void {
-    for (const { made, request } of own) this.requests.set(request, made.ino)
-    for (const { ino, parent } of lost) for (const one of [ino, parent]) this.lost.add(one)
+  inherit(own: ReadonlyArray<Remembered>, lost: ReadonlyArray<Step>): void {
+    for (const { step, request } of own) this.requests.set(request, inosOf(step)[0] ?? 0)
+    for (const step of lost) for (const one of placesOf(step)) this.lost.add(one)
     this.signed()
   }
 
@@ -373,16 +356,3 @@ export class Ahead implements Foreseen {
     if (idle.length > 0) fork(this.giveBack(idle))
   }
 }
-
-const isSame = (made: Made, event: Created): boolean =>
-  made.ino === event.ino &&
-  made.parent === event.parent &&
-  made.name === event.name &&
-  made.type === event.type &&
-  made.mode === event.mode &&
-  made.uid === event.uid &&
-  made.gid === event.gid &&
-  made.rdev === event.rdev &&
-  made.target === event.target &&
-  made.time[0] === event.time[0] &&
-  made.time[1] === event.time[1]

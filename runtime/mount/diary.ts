@@ -1,7 +1,8 @@
-/** What was made ahead of the workspace, on the disk of this host: it outlives the process that answered for it. */
+/** What was done ahead of the workspace, on the disk of this host: it outlives the process that answered for it. */
 import { Effect } from "effect"
-import type { Made } from "../../messages/workspace.ts"
+import type { Step } from "../../messages/workspace.ts"
 import type { ScratchFailed, Tape } from "../ports/scratch.ts"
+import { numberOf } from "./steps.ts"
 
 /** Small enough that a successor has read it in a moment. */
 const segmentBytesMax = 1024 * 1024
@@ -11,18 +12,18 @@ const segmentsKept = 2
 interface Line {
   /** Begins what one process wrote. */
   readonly session?: string
-  /** The request that asked for it, and what was made. */
+  /** The request that asked for it, and what was done. */
   readonly request?: number
-  readonly made?: Made
-  /** What was made up to this inode is in the workspace. */
+  readonly made?: Step
+  /** What was done up to this number is in the workspace. */
   readonly upTo?: number
 }
 
-/** What a process before this one had made. */
+/** What a process before this one had done. */
 export interface Remembered {
   readonly session: string
   readonly request: number
-  readonly made: Made
+  readonly step: Step
   /** The workspace is known to have it. */
   readonly isTold: boolean
 }
@@ -30,7 +31,7 @@ export interface Remembered {
 interface Filled {
   readonly number: number
   size: number
-  /** The last inode in it. */
+  /** The last number in it. */
   last: number
 }
 
@@ -64,14 +65,14 @@ export class Diary {
     return typeof at === "number" ? bytes.length : 0
   }
 
-  /** How many bytes it took; 0 when the disk does not take it, and then it is not to be made ahead. */
-  write(request: number, made: Made): number {
-    const size = this.append({ request, made })
-    if (size > 0) (this.segments.at(-1) as Filled).last = made.ino
+  /** How many bytes it took; 0 when the disk does not take it, and then it is not to be done ahead. */
+  write(request: number, step: Step): number {
+    const size = this.append({ request, made: step })
+    if (size > 0) (this.segments.at(-1) as Filled).last = numberOf(step)
     return size
   }
 
-  /** The workspace has what was made up to this inode, and nothing behind it was made before. */
+  /** The workspace has what was done up to this number, and nothing behind it was done before. */
   told(upTo: number): void {
     this.append({ upTo })
     while (this.segments.length > segmentsKept && (this.segments[0] as Filled).last <= upTo)
@@ -100,10 +101,11 @@ export class Diary {
           session = begun
           next = found.length
         }
-        for (let one = found[next]; one !== undefined && one.made.ino <= upTo; one = found[++next]) one.isTold = true
+        for (let one = found[next]; one !== undefined && numberOf(one.step) <= upTo; one = found[++next])
+          one.isTold = true
         if (made === undefined) continue
-        found.push({ session, request, made, isTold: false })
-        filled.last = made.ino
+        found.push({ session, request, step: made, isTold: false })
+        filled.last = numberOf(made)
       }
     }
     return found

@@ -1,6 +1,6 @@
 /** How a mount comes to make things ahead of its workspace: what a process before it had made is told first. */
 import { Clock, Effect, FiberSet, type Scope } from "effect"
-import { aheadMax, type Made } from "../../messages/workspace.ts"
+import { aheadMax, type Step } from "../../messages/workspace.ts"
 import type { Client } from "../client.ts"
 import { CommandRefused, CommandUnanswered } from "../files/commands.ts"
 import type { Data } from "../files/data.ts"
@@ -10,6 +10,7 @@ import type { ScratchFailed, Tape } from "../ports/scratch.ts"
 import { Ahead } from "./ahead.ts"
 import { errnoOf, shown, speak } from "./asking.ts"
 import { Diary, type Remembered } from "./diary.ts"
+import { inosOf, isMissing, numberOf } from "./steps.ts"
 import type { View } from "./view.ts"
 
 /** What was not answered is told again after this. */
@@ -32,17 +33,17 @@ interface Stood {
 }
 
 interface Saying {
-  readonly tell: (made: ReadonlyArray<Made>) => Effect.Effect<void>
+  readonly tell: (steps: ReadonlyArray<Step>) => Effect.Effect<void>
   readonly giveBack: (inos: ReadonlyArray<number>) => Effect.Effect<void, Errno>
 }
 
 /** One message after another, until each is answered. What is refused is lost, and the session with it. */
 const sayingOf = ({ client, view, followed, over }: Parts): Saying => {
   const speaker = { client, workspace: view.workspace, session: view.session, over }
-  const tell = Effect.fnUntraced(function* (made: ReadonlyArray<Made>) {
-    const id = `a${made[0]?.ino ?? 0}-${made.length}`
+  const tell = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
+    const id = `a${steps[0] === undefined ? 0 : numberOf(steps[0])}-${steps.length}`
     for (;;) {
-      const reply = yield* speak(speaker, "do", "TellAhead", { made }, id).pipe(
+      const reply = yield* speak(speaker, "do", "TellAhead", { made: steps }, id).pipe(
         Effect.catch((error) => Effect.succeed(error))
       )
       if (reply instanceof CommandRefused) {
@@ -63,10 +64,10 @@ const sayingOf = ({ client, view, followed, over }: Parts): Saying => {
 }
 
 /** What of another session the workspace does not have. */
-const lostOf = ({ view }: Parts, found: ReadonlyArray<Remembered>): ReadonlyArray<Made> =>
+const lostOf = ({ view }: Parts, found: ReadonlyArray<Remembered>): ReadonlyArray<Step> =>
   found
-    .filter(({ isTold, made, session }) => !isTold && session !== view.session && view.tree.inodes.find(made.ino) < 0)
-    .map(({ made }) => made)
+    .filter(({ isTold, step, session }) => !isTold && session !== view.session && isMissing(view.tree, step))
+    .map(({ step }) => step)
 
 const inTurns = function* <A>(all: ReadonlyArray<A>): Generator<ReadonlyArray<A>> {
   for (let at = 0; at < all.length; at += aheadMax) yield all.slice(at, at + aheadMax)
@@ -76,7 +77,7 @@ const inTurns = function* <A>(all: ReadonlyArray<A>): Generator<ReadonlyArray<A>
 const takeOver = Effect.fnUntraced(function* (parts: Parts, saying: Saying, found: ReadonlyArray<Remembered>) {
   const { view } = parts
   const own = found.filter(({ session }) => session === view.session)
-  const left = own.filter(({ made }) => !view.tree.loans.isUsed(made.ino, view.session)).map(({ made }) => made)
+  const left = own.map(({ step }) => step).filter((step) => !view.tree.loans.isUsed(numberOf(step), view.session))
   for (const some of inTurns(left)) yield* saying.tell(some)
   if (left.length > 0) yield* Effect.logInfo("what a process that ended had made is told", { entries: left.length })
   const loans = [...view.tree.loans.all].filter(([, { session }]) => session === view.session).map(([ino]) => ino)
@@ -126,7 +127,8 @@ export const foresight: (parts: Parts) => Effect.Effect<Foresight, ScratchFailed
       )
     )
     const mourn = (data: Data): void => {
-      for (const { ino } of resumed ? lost : []) data.fail(ino, "EIO", "the session that it was made in is over")
+      const inos = new Set((resumed ? lost : []).flatMap(inosOf))
+      for (const ino of inos) data.fail(ino, "EIO", "the session that it was changed in is over")
     }
     return { ahead, depth, mourn }
   }

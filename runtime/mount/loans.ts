@@ -1,4 +1,5 @@
-/** Which directories a mount would like to have lent, and which it uses no more. */
+/** Which directories a mount would like to have lent, which it uses no more, and where the files are that it made. */
+import type { Step } from "../../messages/workspace.ts"
 
 /** Whoever makes a second entry in a directory within this time is likely to make many. */
 const streakMs = 2_000
@@ -39,6 +40,12 @@ export class Wishes {
     use.madeAt = now
   }
 
+  /** Something was changed there ahead. */
+  used(ino: number, now: number): void {
+    const use = this.of(ino)
+    use.madeAt = Math.max(use.madeAt, now)
+  }
+
   /** It is lent from now on. */
   begun(ino: number, now: number): void {
     const use = this.of(ino)
@@ -58,5 +65,27 @@ export class Wishes {
   isIdle(ino: number, now: number): boolean {
     const use = this.uses.get(ino)
     return use === undefined || now - use.madeAt > idleMs
+  }
+}
+
+/** Files that are remembered: what is set of a file is set soon after it was made. */
+const homesMax = 16_384
+
+/** In which directory this mount made a file: in one that is lent, what is set of it need not wait either. */
+export class Homes {
+  private readonly homes = new Map<number, number>()
+
+  of(ino: number): number {
+    return this.homes.get(ino) ?? 0
+  }
+
+  put(ino: number, parent: number): void {
+    this.homes.set(ino, parent)
+    if (this.homes.size > homesMax) this.homes.delete(this.homes.keys().next().value as number)
+  }
+
+  moved(step: Step): void {
+    if ("removed" in step) this.homes.delete(step.removed.ino)
+    else if ("moved" in step && this.homes.has(step.moved.ino)) this.homes.set(step.moved.ino, step.moved.toParent)
   }
 }

@@ -1,13 +1,15 @@
 /** Changes of names and attributes on behalf of processes. */
 import { Effect } from "effect"
 import { traitsAfter } from "../../actors/workspace/decide/attributes.ts"
-import { typeOf } from "../../actors/workspace/tree/inodes.ts"
+import type { Command } from "../../actors/workspace/decide/rules.ts"
+import { isDirectory, typeOf } from "../../actors/workspace/tree/inodes.ts"
 import { attributes as attributesOf, lookup } from "../../actors/workspace/tree/read.ts"
 import type { Attributes, InodeType } from "../../messages/inode.ts"
 import type { AsyncFiles, Entry, Errno, Opened, Request, SetTime } from "../ports/mount.ts"
-import { by, change } from "./asking.ts"
+import { by, change, shown } from "./asking.ts"
 import type { Files } from "./files.ts"
 import { statOf } from "./stat.ts"
+import { isFileMoved, losing } from "./steps.ts"
 import type { Known } from "./telling.ts"
 
 const permissionBits = 0o7777
@@ -51,7 +53,10 @@ export const ordered = <A>(files: Files, ino: number, effect: Effect.Effect<A, E
 const madeAhead = (files: Files, request: Making, command: string, fields: object) => {
   const { ahead, view } = files
   if (ahead === undefined) return Effect.succeed(undefined)
-  if (!request.resent) return ahead.make(request.id, { _tag: command, ...fields } as never)
+  if (!request.resent) {
+    const made = ahead.attempt(request.id, { _tag: command, ...fields } as never, [request.node])
+    return Effect.map(made, (answer) => (typeof answer === "object" ? answer.attributes : answer))
+  }
   const slot = view.tree.inodes.find(ahead.resent(request.id))
   return Effect.succeed(slot < 0 ? undefined : attributesOf(view.tree, slot))
 }
@@ -74,6 +79,7 @@ const create = Effect.fnUntraced(function* (files: Files, request: Request<"crea
     readonly created: boolean
   }
   const { ino } = reply.attributes
+  if (reply.created) files.ahead?.placed(ino, parent)
   if (reply.created || (flags & truncates) === 0)
     return { entry: entry(files, reply.attributes), opened: opened(files, ino) }
   const { attributes } = yield* emptied(files, request, ino)
@@ -116,14 +122,34 @@ const link = Effect.fnUntraced(function* (files: Files, request: Request<"link">
   return entry(files, attributes)
 })
 
+/**
+ * Whether a request that changes names is done without waiting for the workspace: where all that it is about is lent to
+ * this host, and nothing that loses its name has others, or is open.
+ */
+const doneAhead = Effect.fnUntraced(function* (
+  { ahead }: Files,
+  request: Request,
+  command: Command,
+  places: ReadonlyArray<number>
+) {
+  if (ahead === undefined) return false
+  if (request.resent) return ahead.resent(request.id) > 0
+  const done = yield* ahead.attempt(request.id, command, places)
+  return typeof done === "string" ? yield* Effect.fail(done) : done !== undefined
+})
+
 const remove = Effect.fnUntraced(function* (
   files: Files,
   request: Request<"unlink" | "rmdir">,
-  command: string,
+  _tag: "Unlink" | "Rmdir",
   later: unknown
 ) {
   const { node: parent, name } = request
-  yield* change(files, request, command, { parent, name, ...isOpen(later), ...by(files, request) })
+  const fields = { parent, name, ...by(files, request) }
+  const open = isOpen(later)
+  const places = open.open ? undefined : losing(files.view.tree, parent, name)
+  if (places !== undefined && (yield* doneAhead(files, request, { _tag, ...fields }, places))) return undefined
+  yield* change(files, request, _tag, { ...fields, ...open })
   return undefined
 })
 
@@ -142,9 +168,31 @@ const rename = Effect.fnUntraced(function* (files: Files, request: Request<"rena
   if (how === "whiteout") return yield* Effect.fail("EINVAL" as const)
   if (files.storesLate) yield* storedFirst(files, request)
   const flag = how === "replace" ? {} : { flag: how }
-  const fields = { parent, name, toParent, toName, ...flag, ...isOpen(later), ...by(files, request) }
-  yield* change(files, request, "Rename", fields)
+  const fields = { parent, name, toParent, toName, ...flag, ...by(files, request) }
+  const open = isOpen(later)
+  const isPlain = how !== "exchange" && open.open === undefined && isFileMoved(files.view.tree, fields)
+  if (isPlain && (yield* doneAhead(files, request, { _tag: "Rename", ...fields }, [parent, toParent]))) return undefined
+  yield* change(files, request, "Rename", { ...fields, ...open })
   return undefined
+})
+
+/** Where something is lent to this host, what is set of it is set without waiting for the workspace. */
+const setAhead = Effect.fnUntraced(function* (files: Files, request: Request<"setattr">, command: Command) {
+  const { ahead, view, data } = files
+  const { node: ino } = request
+  const slot = view.tree.inodes.find(ino)
+  if (ahead === undefined || slot < 0) return undefined
+  if (request.resent) return ahead.resent(request.id) === ino ? attributesOf(view.tree, slot) : undefined
+  const place = isDirectory(view.tree.inodes.mode[slot] as number) ? ino : ahead.homeOf(ino)
+  if (place === 0 || ahead.isChanging(ino) || data.isDirty(ino)) return undefined
+  // What was committed a moment ago would show over it.
+  if (view.pending.has(ino)) {
+    yield* shown(files, view.settlesAt(ino))
+    view.settle(ino)
+  }
+  if (data.isDirty(ino) || view.pending.has(ino)) return undefined
+  const done = yield* ahead.attempt(request.id, command, [place])
+  return typeof done === "object" ? done.attributes : undefined
 })
 
 /** Where bytes of the file wait to be committed, what is set goes with them: its close waits for both at once. */
@@ -174,8 +222,11 @@ const setattr = Effect.fnUntraced(function* (files: Files, request: Request<"set
     who,
     time
   }
-  const known = size === undefined && !request.resent ? dressed(files, ino, fields) : undefined
-  if (known !== undefined) return entry(files, known)
+  if (size === undefined) {
+    const waiting = request.resent ? undefined : dressed(files, ino, fields)
+    const known = waiting ?? (yield* setAhead(files, request, { _tag: "SetAttr", ...fields }))
+    if (known !== undefined) return entry(files, known)
+  }
   const { attributes } = yield* ordered(files, ino, change(files, request, "SetAttr", fields))
   return entry(files, attributes)
 })

@@ -22,8 +22,10 @@ export interface Foreseen {
   readonly loans: number
   readonly depth: number
   readonly counts: Readonly<Record<string, number>>
-  /** Whether an own event says what the replica shows already. */
-  readonly settle: (event: WorkspaceEvent) => boolean
+  /** What of an own event the replica does not show yet. */
+  readonly settle: (event: WorkspaceEvent) => ReadonlyArray<WorkspaceEvent>
+  /** What shows over this event of somebody else, because the workspace hears of it later. */
+  readonly again: (event: WorkspaceEvent) => ReadonlyArray<WorkspaceEvent>
   readonly folded: () => void
   readonly reloaded: () => void
   readonly lent: (inos: ReadonlyArray<number>) => void
@@ -205,7 +207,8 @@ export class View implements Fold {
       else if (event._tag === "Lent" && event.session === this.session) ahead.lent(event.inos)
       else if (caller !== this.session) ahead.changed(placesOf(event))
     }
-    return caller === this.session ? events.filter((event) => !ahead.settle(event)) : events
+    const fresh = caller === this.session ? events.flatMap((event) => ahead.settle(event)) : events
+    return fresh.flatMap((event) => [event, ...ahead.again(event)])
   }
 
   /** Shows what the workspace will say in its turn. */
@@ -295,6 +298,11 @@ export class View implements Fold {
   private unpend(ino: number): void {
     this.settling.delete(ino)
     if (this.pending.delete(ino)) this.tell({ kind: "settled", ino })
+  }
+
+  /** The entry that has what was committed of a file last. */
+  settlesAt(ino: number): number {
+    return this.settling.get(ino) ?? 0
   }
 
   /** Nothing is pending any more, once the replica shows what was committed. */

@@ -159,7 +159,7 @@ export class Namer implements App {
     if (this.folder === 0) this.folder = yield* madeFolder(this.mount.kernel, this.name)
   })
 
-  /** Made in a session and not kept yet: with that session or its host it may be gone. */
+  /** Made, removed or renamed in a session, and not kept yet: with that session or its host it may be undone. */
   private readonly loose = new Map<string, number>()
 
   private standing(name: string): Presence {
@@ -173,7 +173,7 @@ export class Namer implements App {
     this.names.set(name, "unknown")
   }
 
-  /** Whatever the workspace has answered for since a name was made, it has the name. */
+  /** Whatever the workspace has answered for since a name was changed, it has the change. */
   private kept(session: number): void {
     for (const [name, madeIn] of this.loose) if (madeIn === session) this.loose.delete(name)
   }
@@ -256,7 +256,7 @@ export class Namer implements App {
     const answer = yield* tried(this.mount.kernel.ask("unlink", { node: this.folder, name }))
     this.names.set(name, before)
     this.judge(name, "not there", answer, session)
-    if (!isFailed(answer) && session === this.mount.sessions) this.kept(session)
+    if (!isFailed(answer)) this.loose.set(name, session)
     // What was refused is decided afresh when the network brings it a second time.
     if (isFailed(answer)) yield* Effect.sleep(secondMs)
   })
@@ -272,6 +272,7 @@ export class Namer implements App {
     if (!isFailed(answer)) {
       this.names.set(name, "not there")
       this.names.set(toName, "there")
+      for (const one of [name, toName]) this.loose.set(one, sessions)
     } else if (answer.failed === "ENOENT" && sessions === this.mount.sessions)
       this.faults.push(`${this.name}: ${name} was there, and ${toName} ${to}; renamed it was answered ENOENT`)
   })

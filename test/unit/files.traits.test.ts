@@ -1,4 +1,4 @@
-/** Rights, owners and times that are set while bytes wait: they are committed with those, once, and outlive a process. */
+/** What is set of a file while bytes wait: it is committed with those, once, and outlives a process. */
 import { describe, expect, it } from "vitest"
 import type { Data } from "../../runtime/files/data.ts"
 import { type Ground, ground, mib, noise, open, run, write } from "./files.ground.ts"

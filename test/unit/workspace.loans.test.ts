@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest"
 import { load } from "../../actors/workspace/snapshot/load.ts"
 import { save } from "../../actors/workspace/snapshot/save.ts"
 import { doubtMs } from "../../messages/limits.ts"
-import { aheadMax, type Made } from "../../messages/workspace.ts"
+import { aheadMax, type Made, type Step } from "../../messages/workspace.ts"
 import { dump } from "../property/workspace.dump.ts"
 import { Desk, root } from "./workspace.ts"
 
@@ -21,7 +21,7 @@ const create = (name: string, caller: string, parent = folder, lend = false) =>
 const made = (at: number, name: string, parent = folder, type: Made["type"] = "file"): Made => ({
   ...{ ino: desk.tree.loans.nextOf("s1") + at, parent, name, type, mode: 0o644, uid: 0, gid: 0, time }
 })
-const tell = (some: ReadonlyArray<Made>, caller = "s1") => desk.fault({ _tag: "TellAhead", made: some }, caller)
+const tell = (some: ReadonlyArray<Step>, caller = "s1") => desk.fault({ _tag: "TellAhead", made: some }, caller)
 const giveBack = (...inos: ReadonlyArray<number>) => desk.do({ _tag: "GiveBack", inos }, "s1")
 const isThere = (name: string, parent = folder) => !("refused" in desk.ask({ _tag: "Lookup", parent, name }))
 const tags = () => desk.log.map(({ event }) => event._tag)
@@ -96,6 +96,68 @@ describe("what a session has made", () => {
       expect(tell(Array.from({ length: aheadMax }, (_, at) => made(at, `${round}-${at}`)))).toBe(undefined)
     expect(desk.tree.loans.leftOf("s1")).toBeGreaterThanOrEqual(aheadMax)
     expect(tags().filter((tag) => tag === "InosReserved")).toHaveLength(3)
+  })
+})
+
+describe("what a session has set, removed and renamed", () => {
+  const number = (at: number) => desk.tree.loans.nextOf("s1") + at
+  const removed = (at: number, ino: number, name: string, parent = folder, type: Made["type"] = "file"): Step => ({
+    turn: number(at),
+    removed: { ino, type, parent, name, time }
+  })
+  const set = (at: number, ino: number): Step => ({ turn: number(at), set: { ino, mode: 0o600, ctime: time } })
+  const moved = (at: number, ino: number, name: string, toName: string, replaced?: number): Step => ({
+    turn: number(at),
+    moved: {
+      ...{ ino, parent: folder, name, toParent: folder, toName, time },
+      ...(replaced === undefined ? {} : { replaced: { ino: replaced, type: "file" } })
+    }
+  })
+  const modeOf = (name: string) => desk.show({ _tag: "Lookup", parent: folder, name }).attributes.mode
+
+  it("is told in its order with what it has made, and again without harm", () => {
+    const [a, b] = [made(0, "a"), made(1, "b")]
+    const list = made(5, "list", folder, "directory")
+    const all = [a, b, set(2, a.ino), moved(3, a.ino, "a", "b", b.ino), made(4, "a"), list]
+    const more = [...all, made(6, "in", list.ino), removed(7, number(6), "in", list.ino)]
+    const steps = [...more, removed(8, list.ino, "list", folder, "directory")]
+    expect(tell(steps)).toBe(undefined)
+    expect([isThere("a"), modeOf("b"), isThere("list")]).toEqual([true, 0o600, false])
+    const { version } = desk
+    expect([tell(steps), desk.version]).toEqual([undefined, version])
+    expect(desk.tree.loans.all.has(list.ino)).toBe(false)
+  })
+
+  it("leaves what other sessions may have open for a while", () => {
+    const a = made(0, "a")
+    tell([a])
+    expect(tell([removed(0, a.ino, "a")])).toBe(undefined)
+    expect(desk.tree.orphans.has(a.ino)).toBe(true)
+    desk.do({ _tag: "EndSession", session: "s2" as never }, "outbox")
+    const b = made(0, "b")
+    tell([b])
+    expect(tell([removed(0, b.ino, "b")])).toBe(undefined)
+    expect([desk.tree.orphans.has(b.ino), desk.tree.inodes.find(b.ino)]).toEqual([false, -1])
+  })
+
+  it("leaves what others have given another name", () => {
+    const a = made(0, "a")
+    tell([a])
+    expect(desk.fault({ _tag: "Link", ino: a.ino, parent: 1, name: "other", ...change }, "s2")).toBe(undefined)
+    expect(tell([removed(0, a.ino, "a")])).toBe(undefined)
+    expect([isThere("a"), isThere("other", 1), desk.tree.orphans.size]).toEqual([false, true, 0])
+  })
+
+  it("is refused where it cannot be so", () => {
+    const a = made(0, "a")
+    const list = made(1, "list", folder, "directory")
+    tell([a, list, made(2, "in", list.ino)])
+    expect(tell([removed(0, a.ino + 1, "a")])).toBe("ENOENT")
+    expect(tell([removed(0, list.ino, "list", folder, "directory")])).toBe("ENOTEMPTY")
+    expect(tell([moved(0, a.ino, "a", "list")])).toBe("ENOENT")
+    expect(tell([moved(0, a.ino, "a", "..")])).toBe("EINVAL")
+    giveBack(folder)
+    expect([tell([removed(0, a.ino, "a")]), tell([moved(0, a.ino, "a", "b")])]).toEqual(["ESTALE", "ESTALE"])
   })
 })
 

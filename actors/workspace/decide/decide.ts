@@ -1,9 +1,10 @@
 /** Which commands a workspace accepts, and what comes of them. */
 import type { Context, Tick } from "../../decider.ts"
 import type { Tree } from "../tree/tree.ts"
+import { tellAhead } from "./ahead.ts"
 import { removeXattr, setAttr, setXattr, truncate } from "./attributes.ts"
 import { append, copyRange, fallocate, write } from "./bytes.ts"
-import { giveBack, tellAhead } from "./loans.ts"
+import { giveBack } from "./loans.ts"
 import { cancelLock, lock, unlock } from "./locks.ts"
 import { create, createNameless, link, mkdir, mknod, rmdir, symlink, unlink } from "./names.ts"
 import { letGo, open } from "./orphans.ts"

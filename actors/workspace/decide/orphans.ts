@@ -16,17 +16,19 @@ export const reapedMax = 4096
 type Orphaned = Extract<WorkspaceEvent, { readonly _tag: "Unlinked" }>["orphan"]
 
 /** The field `orphan` of an event that takes the last name: absent when the inode goes with it. */
-export const orphaned = (
-  tree: Tree,
-  slot: number,
+export const orphaned = (tree: Tree, slot: number, open: boolean | undefined, context: Context) =>
+  orphanedOf(tree, isFile(tree.inodes.mode[slot] as number), open, context)
+
+export const orphanedOf = (
+  { sessions }: Tree,
+  isRegular: boolean,
   open: boolean | undefined,
   context: Context
 ): { readonly orphan?: NonNullable<Orphaned> } => {
-  const { inodes, sessions } = tree
   const isMount = sessions.has(context.caller)
   const others = sessions.size - (isMount ? 1 : 0)
   // What is no regular file is open on other hosts only for a moment, if at all.
-  const until = others > 0 && isFile(inodes.mode[slot] as number) ? context.at + orphanGraceMs : 0
+  const until = others > 0 && isRegular ? context.at + orphanGraceMs : 0
   if (open === true && isMount) return { orphan: { until, holder: context.caller as ActorId } }
   return until === 0 ? {} : { orphan: { until } }
 }

@@ -104,6 +104,7 @@ const evolveService = (tree: Tree, event: Service, at: number): void => {
 
 const setAttributes = (tree: Tree, event: Of<"AttributesSet">): void => {
   const { inodes } = tree
+  if (event.turn !== undefined) tree.loans.use(event.turn)
   const slot = inodes.find(event.ino)
   if (slot < 0) return
   inodes.keep(slot)

@@ -95,12 +95,21 @@ const loseName = (tree: Tree, slot: number, parent: number, lost: { time: Time; 
   else orphan(tree, tree.inodes.ino[slot] as number, lost.orphan, false)
 }
 
+/** A replica that has shown it before hears only now what becomes of the inode. */
+const foretold = (tree: Tree, { ino, orphan: how }: Of<"Unlinked">): void => {
+  if (how === undefined || !tree.orphans.delete(ino)) return
+  tree.doomed.delete(ino)
+  orphan(tree, ino, how, false)
+}
+
 export const unlink = (tree: Tree, event: Of<"Unlinked">, at: number): void => {
+  if (event.turn !== undefined) tree.loans.use(event.turn)
   const parent = tree.inodes.find(event.parent)
   const list = directoryOf(tree, parent)
   const entry = list === undefined ? -1 : tree.names.find(parent, event.name)
-  if (list === undefined || entry < 0) return
+  if (list === undefined || entry < 0) return foretold(tree, event)
   const slot = tree.names.childOf(entry)
+  if (tree.inodes.ino[slot] !== event.ino) return foretold(tree, event)
   tree.names.remove(list, entry)
   touch(tree, parent, event.time)
   loseName(tree, slot, parent, { time: event.time, orphan: event.orphan, death: { at, version: event.version } })
@@ -118,6 +127,7 @@ const adopt = (tree: Tree, slot: number, from: number, to: number): void => {
 
 export const rename = (tree: Tree, event: Of<"Renamed">, at: number): void => {
   const { inodes, names } = tree
+  if (event.turn !== undefined) tree.loans.use(event.turn)
   const from = inodes.find(event.parent)
   const to = inodes.find(event.toParent)
   const list = directoryOf(tree, from)

@@ -107,6 +107,41 @@ export const files: ReadonlyArray<Mutant> = [
     to: "this.isShown"
   },
   {
+    name: "files: what others change shows over what was set ahead",
+    file: "runtime/mount/steps.ts",
+    from: "if (isMade(step) || !inosOf(step).includes(ino)) return []",
+    to: "if (isMade(step) || ino > 0) return []",
+    test: "test/property/ahead.test.ts"
+  },
+  {
+    name: "files: what was removed ahead is kept for ever",
+    file: "runtime/mount/ahead.ts",
+    from: "return isShown ? restOf(this.host.view.tree, step, event) : [event]",
+    to: "return isShown ? [] : [event]",
+    test: "test/property/ahead.test.ts"
+  },
+  {
+    name: "files: a name of several is taken away ahead",
+    file: "runtime/mount/steps.ts",
+    from: "return tree.inodes.nlink[slot] === 1 ? [parent] : undefined",
+    to: "return [parent]",
+    test: "test/property/ahead.test.ts"
+  },
+  {
+    name: "files: what was set is not staged",
+    file: "runtime/files/traits.ts",
+    from: 'this.host.stage?.noted({ kind: "set", run, ino: file.ino, set: traits })',
+    to: "undefined",
+    test: "test/unit/files.traits.test.ts"
+  },
+  {
+    name: "files: a write keeps the time that was set before it",
+    file: "runtime/files/traits.ts",
+    from: "const { mtime, ...rest } = traits",
+    to: "const { mtime, ...rest } = { ...traits, mtime: undefined }",
+    test: "test/unit/files.traits.test.ts"
+  },
+  {
     name: "files: bytes that overtake what makes their file are given up",
     file: "runtime/mount/asking.ts",
     from: 'error.errno === "ENOENT"',
