@@ -51,10 +51,9 @@ export const writeSegment = (sections: ReadonlyArray<Section>): Written => {
   let at = magic.length
   const blocks = sections.map((section) => {
     const cut = cutBlocks(section, at)
-    const bytes = Buffer.concat(section.bytes)
-    out.push(bytes)
-    at += bytes.length
-    return cut(bytes)
+    out.push(...section.bytes)
+    at = cut.reduce((end, { size }) => end + size, at)
+    return cut
   })
   const first = at
   const placed = sections.map((section, each): Placed => {
@@ -82,8 +81,28 @@ const endsOf = (from: number, blocks: ReadonlyArray<Block>): Array<number> => {
   })
 }
 
+/** Gives the checksum of the next so many bytes: what is megabytes long is not put together for it. */
+const checksums = (parts: ReadonlyArray<Buffer>) => {
+  let part = 0
+  let skip = 0
+  return (size: number): number => {
+    let crc = 0
+    for (let left = size; left > 0; ) {
+      const bytes = parts[part] as Buffer
+      const some = bytes.subarray(skip, skip + left)
+      crc = crc32(some, crc)
+      left -= some.length
+      skip += some.length
+      if (skip < bytes.length) break
+      part += 1
+      skip = 0
+    }
+    return crc
+  }
+}
+
 /** As many whole appends to a block as fit, and one at least. */
-const cutBlocks = ({ from, ends }: Section, start: number) => {
+const cutBlocks = ({ from, ends, bytes }: Section, start: number): Array<Block> => {
   const runs: Array<Array<number>> = []
   let run: Array<number> = []
   let size = 0
@@ -100,14 +119,13 @@ const cutBlocks = ({ from, ends }: Section, start: number) => {
     before = end
   }
   if (run.length > 0) runs.push(run)
-  return (bytes: Buffer): Array<Block> => {
-    let at = 0
-    return runs.map((sizes) => {
-      const begin = at
-      for (const each of sizes) at += each
-      return { at: start + begin, size: at - begin, crc: crc32(bytes.subarray(begin, at)), sizes }
-    })
-  }
+  const crcOf = checksums(bytes)
+  let at = start
+  return runs.map((sizes) => {
+    const begin = at
+    for (const each of sizes) at += each
+    return { at: begin, size: at - begin, crc: crcOf(at - begin), sizes }
+  })
 }
 
 const writeIndex = ({ key, createdAt, from }: Section, blocks: ReadonlyArray<Block>): Buffer => {
