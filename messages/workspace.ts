@@ -101,14 +101,14 @@ export const workspace = protocol({
     },
     Symlink: { input: Schema.Struct({ ...place, target: Name, ...change }), reply: Changed },
     Link: { input: Schema.Struct({ ino: Ino, ...place, ...change }), reply: Changed },
-    /** `open` when the session still has the file open. */
+    /** `open` when the session still has the file open. `lend` as with Create. */
     Unlink: {
-      input: Schema.Struct({ ...place, open: Schema.optionalKey(Schema.Boolean), ...change }),
+      input: Schema.Struct({ ...place, open: Schema.optionalKey(Schema.Boolean), lend, ...change }),
       reply: Removed
     },
     /** `open` as with Unlink: the directory is empty, but a process may stand in it. */
     Rmdir: {
-      input: Schema.Struct({ ...place, open: Schema.optionalKey(Schema.Boolean), ...change }),
+      input: Schema.Struct({ ...place, open: Schema.optionalKey(Schema.Boolean), lend, ...change }),
       reply: Removed
     },
     /** `open` when the session still has what is replaced open. */

@@ -149,7 +149,8 @@ const remove = Effect.fnUntraced(function* (
   const open = isOpen(later)
   const places = open.open ? undefined : losing(files.view.tree, parent, name)
   if (places !== undefined && (yield* doneAhead(files, request, { _tag, ...fields }, places))) return undefined
-  yield* change(files, request, _tag, { ...fields, ...open })
+  const lend = files.ahead?.wants(parent) === true ? { lend: true } : {}
+  yield* change(files, request, _tag, { ...fields, ...open, ...lend })
   return undefined
 })
 

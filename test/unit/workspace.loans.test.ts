@@ -50,6 +50,13 @@ describe("a directory", () => {
     expect([...desk.tree.loans.all.keys()]).toEqual([folder, 1])
   })
 
+  it("is lent to who removes something and asks for it", () => {
+    for (const name of ["a", "b"]) create(name, "s1", 1)
+    const remove = (name: string) => ({ _tag: "Unlink", parent: 1, name, lend: true, ...change }) as const
+    expect([desk.fault(remove("a"), "s1"), desk.tree.loans.isLentTo(1, "s1")]).toEqual([undefined, true])
+    expect([desk.fault(remove("b"), "s2"), tags().at(-1)]).toEqual(["Again", "Recalled"])
+  })
+
   it("goes with its session, and with itself", () => {
     desk.do({ _tag: "Rmdir", parent: 1, name: "d", ...change }, "s1")
     expect(desk.tree.loans.all.size).toBe(0)

@@ -183,7 +183,8 @@ const removed = (tree: Tree, slot: number, command: Of<"Unlink" | "Rmdir">, cont
   const isList = command._tag === "Rmdir"
   const nlink = isList ? 0 : (tree.inodes.nlink[slot] as number) - 1
   const orphan = nlink === 0 ? orphaned(tree, slot, open, context) : {}
-  return accept([{ _tag: "Unlinked", ino, parent, name, time, ...orphan, version }], { ino, nlink }, context)
+  const loan = command.lend === true ? lending(tree, parent, context) : []
+  return accept([{ _tag: "Unlinked", ino, parent, name, time, ...orphan, version }, ...loan], { ino, nlink }, context)
 }
 
 export const unlink = (tree: Tree, command: Of<"Unlink">, context: Context): Outcome => {
