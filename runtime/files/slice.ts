@@ -21,6 +21,11 @@ export interface Extent {
 /** A block with more pieces than this on the stage is staged anew as a whole before its memory is given back. */
 export const extentsMax = 64
 
+/** Between threads' memory: as it is set, it is moved word by word there. */
+const copyTo = (into: Uint8Array, at: number, { buffer, byteOffset, length }: Uint8Array): void => {
+  Buffer.from(buffer as ArrayBuffer, byteOffset, length).copy(into, at)
+}
+
 export class DirtyBlock {
   readonly slice: Slice
   readonly index: number
@@ -88,7 +93,7 @@ export class Slice {
       const block = this.blockAt(index, isStaged)
       // Who has filled one block is likely to fill the next.
       block.bytes = buffers.grow(block.bytes, index > 0 ? blockBytesMax : from + part.length)
-      block.bytes.set(part, from)
+      copyTo(block.bytes, from, part)
       block.used = Math.max(block.used, from + part.length)
       done += part.length
     }

@@ -224,7 +224,7 @@ export class Writer {
     if (slice.isStored) this.committer.pump(slice.file)
   }
 
-  /** Takes runs out of their file, and tells who waited for it. */
+  /** Takes runs out of their file, and tells who waited for it, who goes on while it is noted that they are over. */
   private leave(file: DirtyFile, runs: ReadonlyArray<Run>, lost: Trouble | undefined): void {
     // A file that is not there any more has nobody who could be told, but for who waits.
     const isTold = lost !== undefined && runs.length > 0 && (lost.errno !== "ENOENT" || file.waiters.length > 0)
@@ -244,8 +244,8 @@ export class Writer {
       slice.runs.splice(slice.runs.indexOf(run), 1)
       if (slice.runs.length === 0) for (const block of slice.blocks) this.forget(block)
     }
-    this.stage?.over(runs.map((run) => run.number))
     this.settle(file)
+    this.stage?.over(runs.map((run) => run.number))
     this.queue.look()
   }
 
