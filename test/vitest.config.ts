@@ -45,8 +45,8 @@ export default defineConfig({
     // What is waited for comes at once, or on a busy machine later than in the second that is the default.
     expect: { poll: { timeout: 8 * second } },
     projects: [
-      project("tidy", "test/tidy.test.ts", 10 * second, 1, cores),
-      project("unit", "test/unit/**/*.test.ts", 10 * second, 1, cores, { retry }),
+      project("tidy", "test/tidy.test.ts", 30 * second, 1, cores),
+      project("unit", "test/unit/**/*.test.ts", 30 * second, 1, cores, { retry }),
       project("property", "test/property/**/*.test.ts", 60 * second, 1, cores, {
         setupFiles: "test/property/patience.ts"
       }),
