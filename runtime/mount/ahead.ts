@@ -96,12 +96,15 @@ export class Ahead implements Foreseen {
     return loan?.session === session && loan.recalledAt === 0 && isLive && this.isShown && !this.direct.has(parent)
   }
 
-  /** Waits while too much is ahead, or the oldest of it for too long. */
+  /** Not where too much is ahead, or the oldest of it for too long. */
+  private get hasRoom(): boolean {
+    const { since, depth } = this.ledger
+    return since === undefined || (depth < aheadMax && this.host.now() - since <= ageMsMax)
+  }
+
   private readonly room: Effect.Effect<void> = Effect.suspend(() => {
-    const { since, depth, settled } = this.ledger
-    if (since === undefined) return Effect.void
-    const isLate = this.host.now() - since > ageMsMax
-    if (depth < aheadMax && !isLate) return Effect.void
+    if (this.hasRoom) return Effect.void
+    const { depth, settled } = this.ledger
     this.counts.waits += 1
     return Effect.andThen(this.reached(settled + Math.ceil(depth / 2)), this.room)
   })
@@ -120,7 +123,7 @@ export class Ahead implements Foreseen {
    * the telling was lost on its way, and then the workspace says that it does not know what was made.
    */
   readonly riding: Effect.Effect<void, Errno> = Effect.suspend(() =>
-    this.inTime(this.riders.behind(this.ledger.done, this.urgent.set))
+    this.riders.behind(this.ledger.done, this.host.now() + this.host.patienceMs, this.urgent.set)
   )
 
   private inTime(waiting: Effect.Effect<void>): Effect.Effect<void, Errno> {
@@ -183,7 +186,7 @@ export class Ahead implements Foreseen {
     places: ReadonlyArray<number>
   ) {
     if (!places.every((place) => this.isFree(place))) return undefined
-    yield* this.inTime(this.room)
+    if (!this.hasRoom) yield* this.inTime(this.room)
     return places.every((place) => this.isFree(place)) ? this.decide(request, command, places) : undefined
   })
 
@@ -343,9 +346,10 @@ export class Ahead implements Foreseen {
     for (const ino of inos) this.wishes.begun(ino, now)
   }
 
-  /** Gives back what is not used. */
+  /** Gives back what is not used, and lets those go who have waited for too long. */
   sweep(): void {
     const { view, fork, now } = this.host
+    this.riders.dismiss(now())
     const idle: Array<number> = []
     for (const [ino, { session, recalledAt }] of view.tree.loans.all) {
       if (session !== view.session || recalledAt > 0 || !this.wishes.isIdle(ino, now()) || this.direct.has(ino))
