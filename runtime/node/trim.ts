@@ -14,7 +14,7 @@ const againMs = 15_000
 const worthBytes = 24 * 1024 * 1024
 /** Requests mostly come together: who has worked in the last moment is not collected from now. */
 const momentMs = 200
-const momentShare = 0.03
+const momentShare = 0.05
 const momentsMax = 20
 /** A node that does more than this is not held up by it: while it works, the engine itself gives back what it can. */
 const restShare = 0.1
