@@ -87,12 +87,15 @@ class Tail {
     return this.fold.forget !== undefined
   }
 
+  /** What was asked for may have been heard meanwhile: nobody goes back to what was so before. */
   load(state: Uint8Array, version: number): void {
+    if (this.isLoaded && this.version >= version) return
     this.fold.load(state, version)
     this.begun(version)
   }
 
   begin(version: number): void {
+    if (this.isLoaded && this.version >= version) return
     this.fold.forget?.(version)
     this.begun(version)
   }

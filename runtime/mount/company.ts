@@ -9,6 +9,7 @@ import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 import type { Followed, Published } from "../follow.ts"
 import type { Bus, Message } from "../ports/bus.ts"
 import type { AsyncFiles, Errno, Operation, Request } from "../ports/mount.ts"
+import type { Files } from "./files.ts"
 import { Others } from "./others.ts"
 import { Showing } from "./showing.ts"
 import type { View } from "./view.ts"
@@ -88,22 +89,28 @@ export const company = Effect.fnUntraced(function* ({ bus, view, followed, withi
   return { others, showing, joined } satisfies Company
 })
 
-/** For what is to be seen elsewhere before it is answered: the change itself, or also what was made before. */
-const changing: Readonly<Partial<Record<Operation, "nothing" | "bytes" | "all">>> = {
-  create: "nothing",
-  mkdir: "nothing",
-  mknod: "nothing",
-  symlink: "nothing",
-  link: "nothing",
-  unlink: "nothing",
-  rmdir: "nothing",
-  rename: "nothing",
-  setattr: "nothing",
-  setxattr: "nothing",
-  removexattr: "nothing",
-  fallocate: "nothing",
-  copy: "nothing",
-  open: "nothing",
+/**
+ * What is to be seen elsewhere before a request is answered: the change itself where the workspace was asked for it, or
+ * also when it was made ahead; committed bytes; or all that was made here before.
+ */
+type Extent = "asked" | "made" | "bytes" | "all"
+
+const changing: Readonly<Partial<Record<Operation, Extent>>> = {
+  create: "asked",
+  mkdir: "asked",
+  mknod: "asked",
+  symlink: "asked",
+  // A name is what tells others that something is whole.
+  link: "made",
+  unlink: "asked",
+  rmdir: "asked",
+  rename: "made",
+  setattr: "asked",
+  setxattr: "asked",
+  removexattr: "asked",
+  fallocate: "asked",
+  copy: "asked",
+  open: "asked",
   flush: "bytes",
   fsync: "all",
   fsyncdir: "all",
@@ -135,24 +142,36 @@ const heldBy = (view: View, request: Request): ReadonlyArray<number> => {
   }
 }
 
+const due = ({ others }: Company, request: Request, extent: Extent, ahead: Files["ahead"]): Effect.Effect<void> => {
+  if (!others.areThere) return Effect.void
+  const asked = others.dueOf(request)
+  if (extent === "asked" || (extent === "made" && asked > 0)) return others.shown(asked)
+  if (extent === "bytes") return others.shown(others.raised(request, others.written))
+  // What was made ahead is an entry of this host as soon as it is folded, and others are told of in the same turn.
+  const told = extent === "made" ? Effect.ignore(ahead?.drained ?? Effect.void) : Effect.void
+  return told.pipe(
+    Effect.andThen(Effect.yieldNow),
+    Effect.andThen(Effect.suspend(() => others.shown(others.raised(request, Math.max(others.written, others.own)))))
+  )
+}
+
 /** Answers what changes something when the other hosts show it. Nothing that they may need waits for it. */
 export const shownToOthers = (
   files: AsyncFiles,
-  { others, showing }: Company,
-  { view, storesLate }: { readonly view: View; readonly storesLate: boolean }
+  company: Company,
+  { ahead, view, storesLate }: Pick<Files, "ahead" | "view" | "storesLate">
 ): AsyncFiles => {
-  const waiting = Object.entries(changing).flatMap(([op, besides]) => {
+  const { others, showing } = company
+  const waiting = Object.entries(changing).flatMap(([op, extent]) => {
     const handler = files[op as Operation] as unknown as Handler | undefined
     // Where close does not wait for its own commit it waits for nobody else either.
     if (handler === undefined || (op === "flush" && storesLate)) return []
     const shown: Handler = (request, later) => {
-      if (!others.areThere) return handler(request, later)
+      const seen = Effect.tap(handler(request, later), () => due(company, request, extent, ahead))
+      if (!others.areThere) return seen
       return Effect.suspend(() => {
         const leave = showing.enter(heldBy(view, request))
-        return handler(request, later).pipe(
-          Effect.tap(() => others.shown(others.dueOf(request, besides))),
-          Effect.ensuring(Effect.sync(leave))
-        )
+        return Effect.ensuring(seen, Effect.sync(leave))
       })
     }
     return [[op, shown] as const]

@@ -132,11 +132,13 @@ const doneAhead = Effect.fnUntraced(function* (
   command: Command,
   places: ReadonlyArray<number>
 ) {
-  if (ahead === undefined) return false
-  if (request.resent) return ahead.resent(request.id) > 0
+  if (ahead === undefined || request.resent) return false
   const done = yield* ahead.attempt(request.id, command, places)
   return typeof done === "string" ? yield* Effect.fail(done) : done !== undefined
 })
+
+/** A process before this one did it ahead: nothing that it was about need be as it was then. */
+const wasDone = ({ ahead }: Files, { id, resent }: Request): boolean => resent && (ahead?.resent(id) ?? 0) > 0
 
 const remove = Effect.fnUntraced(function* (
   files: Files,
@@ -145,6 +147,7 @@ const remove = Effect.fnUntraced(function* (
   later: unknown
 ) {
   const { node: parent, name } = request
+  if (wasDone(files, request)) return undefined
   const fields = { parent, name, ...by(files, request) }
   const open = isOpen(later)
   const places = open.open ? undefined : losing(files.view.tree, parent, name)
@@ -167,6 +170,7 @@ const storedFirst = Effect.fnUntraced(function* (files: Files, request: Request<
 const rename = Effect.fnUntraced(function* (files: Files, request: Request<"rename">, later: unknown) {
   const { node: parent, name, toNode: toParent, toName, how } = request
   if (how === "whiteout") return yield* Effect.fail("EINVAL" as const)
+  if (wasDone(files, request)) return undefined
   if (files.storesLate) yield* storedFirst(files, request)
   const flag = how === "replace" ? {} : { flag: how }
   const fields = { parent, name, toParent, toName, ...flag, ...by(files, request) }

@@ -30,9 +30,10 @@ export class Others {
   private readonly edges: OthersEdges
   private readonly others = new Map<string, Other>()
   private waiting: Array<Waiting> = []
-  /** The newest entry that this host has caused, and the newest commit of bytes. */
-  private own: number
-  private written = 0
+  /** The newest entry that this host has caused. */
+  own: number
+  /** The newest commit of bytes. */
+  written = 0
   private readonly due = new WeakMap<object, number>()
   /** Waits that were given up. */
   unseen = 0
@@ -94,14 +95,19 @@ export class Others {
 
   /** What a request has changed. A reply that changed nothing tells the version of somebody else's entry. */
   owes(request: object, version: number): void {
-    this.due.set(request, Math.max(this.due.get(request) ?? 0, Math.min(version, this.own)))
+    this.raised(request, Math.min(version, this.own))
   }
 
-  /** What others have to show before this request is answered: also bytes, or all that was made here before. */
-  dueOf(request: object, besides: "nothing" | "bytes" | "all" = "nothing"): number {
-    const due = this.due.get(request) ?? 0
-    if (besides === "nothing") return due
-    return Math.max(due, this.written, besides === "all" ? this.own : 0)
+  /** With what was made or written before. */
+  raised(request: object, version: number): number {
+    const due = Math.max(this.dueOf(request), version)
+    this.due.set(request, due)
+    return due
+  }
+
+  /** What others have to show of what this request has changed; 0 where it did not ask the workspace. */
+  dueOf(request: object): number {
+    return this.due.get(request) ?? 0
   }
 
   private isShown(version: number): boolean {

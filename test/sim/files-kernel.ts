@@ -69,8 +69,11 @@ export class Kernel {
   private serving: Serving | undefined
   private nextId = 1
   private isDown = false
+  private readonly answered: (request: Request) => void
 
-  constructor(weather: Weather, prng: Prng) {
+  /** `answered` is called when a request is done, and before a process hears of it. */
+  constructor(weather: Weather, prng: Prng, answered: (request: Request) => void) {
+    this.answered = answered
     this.weather = weather
     this.prng = prng
   }
@@ -160,6 +163,7 @@ export class Kernel {
       waiting.hasBegun = true
       if (waiting.isInterrupted) this.passInterrupt(waiting)
       return Effect.exit(restore(second(request, later))).pipe(
+        Effect.tap((exit) => Effect.sync(() => Exit.isSuccess(exit) && this.answered(request))),
         Effect.tap(late),
         Effect.flatMap((exit) => Effect.sync(() => settle(exit)))
       )

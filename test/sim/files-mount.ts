@@ -11,6 +11,7 @@ import { sessionMs } from "../../messages/limits.ts"
 import { client } from "../../runtime/client.ts"
 import { openData } from "../../runtime/files/open.ts"
 import { type Sidecar, type SidecarOptions, sidecar } from "../../runtime/mount/sidecar.ts"
+import type { Request } from "../../runtime/ports/mount.ts"
 import type { Shelf, Tape } from "../../runtime/ports/scratch.ts"
 import { Kernel } from "./files-kernel.ts"
 import type { Ground } from "./host.ts"
@@ -48,7 +49,8 @@ interface Serving {
 
 /** What of a mount is written down by who checks it. */
 export interface Watched {
-  readonly view: (sidecar: Sidecar) => void
+  readonly view: (sidecar: Sidecar, life: Life) => void
+  readonly answered: (request: Request) => void
 }
 
 export class MountHost {
@@ -83,7 +85,7 @@ export class MountHost {
     this.watched = watched
     this.fork = fork
     this.prng = new Prng(ground.plan.seed).fork(name)
-    this.kernel = new Kernel(ground.weather, this.prng)
+    this.kernel = new Kernel(ground.weather, this.prng, watched.answered)
   }
 
   get isUp(): boolean {
@@ -128,7 +130,7 @@ export class MountHost {
     this.holder = undefined
     this.serving = undefined
     this.kernel.fall()
-    this.kernel = new Kernel(this.ground.weather, this.prng)
+    this.kernel = new Kernel(this.ground.weather, this.prng, this.watched.answered)
     if (keepsDisk) return
     this.tape = makeTape()
     this.diary = makeTape()
@@ -226,7 +228,7 @@ export class MountHost {
     )
     this.recovered += made.data.meters.recoveredBytes
     if (made.data.meters.recoveredBytes > 0) ground.weather.reach("recovered from the stage")
-    this.watched.view(made)
+    this.watched.view(made, life)
     ready()
     const asked = Effect.gen({ self: this }, function* () {
       while (!this.isEnding) yield* Effect.sleep(20)

@@ -12,6 +12,7 @@ import { client } from "../../runtime/client.ts"
 import { Outline } from "../../runtime/mount/outline.ts"
 import type { Sidecar } from "../../runtime/mount/sidecar.ts"
 import { leased } from "../../runtime/placement/leased.ts"
+import type { Request } from "../../runtime/ports/mount.ts"
 import type { Objects } from "../../runtime/ports/objects.ts"
 import { isOneHistory } from "./checkers.ts"
 import { type App, Appender, type Around, Scribe } from "./files-apps.ts"
@@ -19,6 +20,7 @@ import { fingerprint, leaked, type Stored, truthOf } from "./files-checkers.ts"
 import { Claims, Maker } from "./files-makers.ts"
 import { MountHost, workspace } from "./files-mount.ts"
 import type { FilesPlan } from "./files-plan.ts"
+import { SeenElsewhere } from "./files-seen.ts"
 import { Counter, Namer, raisedTwice } from "./files-sharing.ts"
 import { crashes, cuts, type Ground, groundOf, Host, portsOf } from "./host.ts"
 import { World } from "./world.ts"
@@ -86,6 +88,7 @@ class Replicas {
     if (view instanceof Outline) return
     const foresee = view.foresee.bind(view)
     view.foresee = (events) => {
+      for (const { _tag } of events) this.reach(`ahead ${_tag}`)
       this.reach("made ahead")
       foresee(events)
     }
@@ -248,7 +251,14 @@ const program: (plan: FilesPlan, world: World) => Effect.Effect<Told, never, Sco
     )
     for (const one of nodes) one.start()
     const replicas = new Replicas((what) => weather.reach(what))
-    const watched = (name: string) => ({ view: (made: Sidecar) => replicas.watch(name, made) })
+    const seen = new SeenElsewhere((what) => weather.reach(what))
+    const watched = (name: string) => ({
+      view: (made: Sidecar, life: Life) => {
+        replicas.watch(name, made)
+        seen.watch(name, made, life)
+      },
+      answered: (request: Request) => seen.answered(name, request)
+    })
     const host = (name: string, isBounded = false) => new MountHost(name, ground, watched(name), fork, isBounded)
     const hosts = plan.bounded.map((isBounded, index) => host(`m${index}`, isBounded))
     for (const one of hosts) one.start()
@@ -297,6 +307,7 @@ const program: (plan: FilesPlan, world: World) => Effect.Effect<Told, never, Sco
       isOneHistory(logs.ledger) ??
       fault ??
       replicas.fault(prints) ??
+      seen.fault ??
       apps.flatMap(({ faults }) => faults)[0] ??
       raisedTwice(counters) ??
       claims.fault ??

@@ -96,6 +96,7 @@ const files: Scenario = {
     "read without a name",
     "recovered from the stage",
     "request resent",
+    "seen elsewhere",
     "session over",
     "sidecar killed",
     "stage torn",

@@ -104,7 +104,7 @@ describe("a change", () => {
     made.owes(request, 8)
     made.wrote(4)
     expect([made.dueOf(request), made.dueOf(other)]).toEqual([5, 0])
-    expect([made.dueOf(other, "bytes"), made.dueOf(other, "all")]).toEqual([4, 5])
+    expect([made.written, made.own]).toEqual([4, 5])
   })
 })
 

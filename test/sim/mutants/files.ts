@@ -148,6 +148,24 @@ export const files: ReadonlyArray<Mutant> = [
     to: 'error.errno === "ENODEV"'
   },
   {
+    name: "files: a change does not wait for other hosts",
+    file: "runtime/mount/others.ts",
+    from: "this.edges.withinMs === 0 || this.isShown(version)",
+    to: "this.edges.withinMs > 0 || this.isShown(version)"
+  },
+  {
+    name: "files: a host says that it shows what it does not",
+    file: "runtime/mount/showing.ts",
+    from: "for (const session of ready) this.say(session, upTo)",
+    to: "for (const session of ready) this.say(session, upTo + 1)"
+  },
+  {
+    name: "files: a replica goes back to a state that came late",
+    file: "runtime/follow.ts",
+    from: "if (this.isLoaded && this.version >= version) return\n    this.fold.load",
+    to: "if (this.isLoaded && this.version > version + 1_000_000) return\n    this.fold.load"
+  },
+  {
     name: "files: limits of bytes are not kept",
     file: "actors/workspace/decide/rules.ts",
     from: "tree.bytesMax > 0 && more > 0 && tree.bytes + more > tree.bytesMax",

@@ -1,0 +1,144 @@
+/** What a call on one host has returned for is seen by the next call on another. */
+import { spawn } from "node:child_process"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync
+} from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { seen, stats, without } from "./apps.ts"
+import { Hosts } from "./mounts.ts"
+
+const why = without("what other hosts see", "python3")
+
+const patientMs = 60_000
+const rounds = 40
+/** As much as a change waits for another host; what is waited for that long was given up. */
+const boundMs = 1_000
+
+/** With the tree in memory, and with none of it. */
+const modes: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+  ["a replica", []],
+  ["no replica", ["--replica-entries", "0"]]
+]
+
+/** Makes, renames and removes in one directory, as another program does on the other host at the same time. */
+const program = `
+import os, sys, time
+os.chdir(sys.argv[1])
+worst = 0
+for i in range(30):
+  began = time.time()
+  with open(f"{sys.argv[2]}-{i}", "w") as f: f.write("some")
+  os.rename(f"{sys.argv[2]}-{i}", f"{sys.argv[2]}-kept-{i}")
+  if i % 2 == 0: os.unlink(f"{sys.argv[2]}-kept-{i}")
+  worst = max(worst, time.time() - began)
+print(int(worst * 1000))
+`
+
+const busyIn = (directory: string, name: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const child = spawn("python3", ["-c", program, directory, name], { stdio: ["ignore", "pipe", "inherit"] })
+    let said = ""
+    child.stdout.on("data", (part) => {
+      said += part
+    })
+    child.once("error", reject)
+    child.once("close", (code) => (code === 0 ? resolve(Number(said)) : reject(new Error(`ended with ${code}`))))
+  })
+
+describe.skipIf(why !== undefined).each(modes)("with %s, another host", { timeout: patientMs }, (_, flags) => {
+  let hosts: Hosts
+  let a: string
+  let b: string
+
+  const givenUp = () => [a, b].map((place) => stats(place).get("unseen"))
+
+  beforeAll(async () => {
+    hosts = new Hosts()
+    await hosts.begin()
+    a = await hosts.mount("demo", "a", ...flags)
+    b = await hosts.mount("demo", "b", ...flags)
+  }, patientMs)
+
+  afterAll(() => hosts.end(), patientMs)
+
+  it("has what was closed and renamed, at once", () => {
+    for (let round = 0; round < rounds; round++) {
+      const [name, other] = [`file-${round}`, `other-${round}`]
+      const text = "x".repeat(100 + round)
+      expect(existsSync(join(b, name)) || existsSync(join(b, other))).toBe(false)
+      writeFileSync(join(a, name), text)
+      expect([round, statSync(join(b, name)).size]).toEqual([round, text.length])
+      expect(readFileSync(join(b, name), "utf8")).toBe(text)
+      renameSync(join(a, name), join(a, other))
+      expect([round, existsSync(join(b, name)), existsSync(join(b, other))]).toEqual([round, false, true])
+      writeFileSync(join(b, other), "short")
+      expect(readFileSync(join(a, other), "utf8")).toBe("short")
+    }
+    expect(givenUp()).toEqual([0, 0])
+  })
+
+  // In a directory that is lent to a host these are told a moment after they are answered.
+  it.skipIf(flags.length === 0)("has what else was changed, at once", () => {
+    for (let round = 0; round < 10; round++) {
+      const [on, off] = round % 2 === 0 ? [a, b] : [b, a]
+      const [name, file] = [`directory-${round}`, `directory-${round}/file`]
+      expect(existsSync(join(off, name))).toBe(false)
+      mkdirSync(join(on, name))
+      expect(readdirSync(join(off, name))).toEqual([])
+      writeFileSync(join(on, file), "12345")
+      expect(readdirSync(join(off, name))).toEqual(["file"])
+      truncateSync(join(on, file), 2)
+      expect(readFileSync(join(off, file), "utf8")).toBe("12")
+      chmodSync(join(on, file), 0o600)
+      expect(statSync(join(off, file)).mode & 0o777).toBe(0o600)
+      unlinkSync(join(on, file))
+      expect(existsSync(join(off, file))).toBe(false)
+      rmdirSync(join(on, name))
+      expect(existsSync(join(off, name))).toBe(false)
+    }
+    expect(givenUp()).toEqual([0, 0])
+  })
+
+  it("changes the same directory at the same time, and neither waits for the other in vain", async () => {
+    mkdirSync(join(a, "shared"))
+    const places = [a, b, a].map((place) => join(place, "shared"))
+    const worst = await Promise.all(places.map((place, at) => busyIn(place, `p${at}`)))
+    for (const ms of worst) expect(ms).toBeLessThan(boundMs)
+    expect(givenUp()).toEqual([0, 0])
+    await seen("what was removed", () => readdirSync(join(a, "shared")).length === 3 * 15)
+    await seen("the same", () => readdirSync(join(b, "shared")).length === 3 * 15)
+  })
+
+  it("that has stopped is waited for once, and again when it goes on", async () => {
+    const stopped = hosts.sidecar(b)
+    process.kill(stopped, "SIGSTOP")
+    try {
+      const began = performance.now()
+      writeFileSync(join(a, "while it stood"), "one")
+      expect(performance.now() - began).toBeGreaterThan(boundMs - 50)
+      const then = performance.now()
+      writeFileSync(join(a, "while it stood"), "two, and longer")
+      expect(performance.now() - then).toBeLessThan(boundMs - 50)
+      expect([stats(a).get("deaf"), stats(a).get("unseen")]).toEqual([1, 1])
+    } finally {
+      process.kill(stopped, "SIGCONT")
+    }
+    const until = performance.now() + 5_000
+    while (stats(a).get("deaf") !== 0 && performance.now() < until) await new Promise((go) => setTimeout(go, 10))
+    writeFileSync(join(a, "since"), "seen")
+    expect(readFileSync(join(b, "since"), "utf8")).toBe("seen")
+    expect(readFileSync(join(b, "while it stood"), "utf8")).toBe("two, and longer")
+    expect([stats(a).get("deaf"), stats(a).get("unseen")]).toEqual([0, 1])
+  })
+})
