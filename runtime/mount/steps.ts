@@ -1,4 +1,4 @@
-/** What a mount does ahead of its workspace, a step at a time: what shows of it at once, and what when it is heard of. */
+/** What a mount does ahead of its workspace, step by step: what shows of it at once, and what when it is heard of. */
 import { isDirectory, typeOf } from "../../actors/workspace/tree/inodes.ts"
 import { lookup } from "../../actors/workspace/tree/read.ts"
 import type { Tree } from "../../actors/workspace/tree/tree.ts"

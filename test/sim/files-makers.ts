@@ -106,8 +106,9 @@ export class Maker implements App {
     const node = yield* this.folder(folder)
     const before = [...this.names].filter(([key, { standing }]) => key.startsWith(`${folder}/`) && standing !== "kept")
     const [first] = before
-    const file = this.around.prng.chance(0.3) ? first : undefined
-    const place = { node: file?.[1].ino || node, handle: 7, dataOnly: false }
+    // What has no number cannot be asked for: then it is the directory that says what of it is lost.
+    const file = this.around.prng.chance(0.3) && first !== undefined && first[1].ino > 0 ? first : undefined
+    const place = { node: file?.[1].ino ?? node, handle: 7, dataOnly: false }
     const answer = yield* tried(kernel.ask(file === undefined ? "fsyncdir" : "fsync", place))
     const told = file === undefined ? before : [file]
     for (const [, name] of told)
