@@ -33,7 +33,7 @@ const entryOf = (files: AskedFiles, attributes: Attributes): Entry => {
   const { view, entryMs, attrMs } = files
   const stat = shown(files, attributes)
   if (!view.isLive) return { stat, entryMs: 0, attrMs: 0 }
-  return { stat, entryMs, attrMs: view.pending.has(attributes.ino) ? 0 : attrMs }
+  return { stat, entryMs, attrMs: view.pending.has(attributes.ino) || view.recent.has(attributes.ino) ? 0 : attrMs }
 }
 
 const ask = Effect.fnUntraced(function* (files: AskedFiles, ino: number) {

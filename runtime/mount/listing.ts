@@ -2,6 +2,7 @@
 import { parentOf, readDirectory } from "../../actors/workspace/tree/read.ts"
 import type { Tree } from "../../actors/workspace/tree/tree.ts"
 import type { Listed, Stat } from "../ports/mount.ts"
+import type { Recent } from "./recent.ts"
 import { fillStat } from "./stat.ts"
 import type { Pending } from "./telling.ts"
 
@@ -9,6 +10,7 @@ export interface Manner {
   readonly entryMs: number
   readonly attrMs: number
   readonly pending: ReadonlyMap<number, Pending>
+  readonly recent: Pick<Recent, "has">
   /** Filled again for each entry: it is encoded before the next one is taken. */
   readonly stat: Stat
   /** No more than this is asked for at once. */
@@ -20,14 +22,15 @@ const dots = 2
 
 /** Yields from behind a place. What one reply does not take is asked for again. */
 export function* list(tree: Tree, slot: number, offset: number, manner: Manner): Generator<Listed> {
-  const { stat, pending, entryMs, attrMs, takenMax } = manner
+  const { stat, pending, recent, entryMs, attrMs, takenMax } = manner
   const listed = { name: ".", next: 1, stat, entryMs, attrMs }
   const show = (name: string, next: number, child: number): Listed => {
-    const waiting = pending.size === 0 ? undefined : pending.get(tree.inodes.ino[child] as number)
+    const ino = tree.inodes.ino[child] as number
+    const waiting = pending.size === 0 ? undefined : pending.get(ino)
     fillStat(stat, tree, child, waiting)
     listed.name = name
     listed.next = next
-    listed.attrMs = waiting === undefined ? attrMs : 0
+    listed.attrMs = waiting !== undefined || recent.has(ino) ? 0 : attrMs
     return listed
   }
   if (offset < 1) yield show(".", 1, slot)

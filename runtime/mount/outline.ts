@@ -11,6 +11,7 @@ import type { Invalidation } from "../ports/mount.ts"
 import { Ghosts } from "./ghosts.ts"
 import { foreign, own } from "./invalidate.ts"
 import { Opens } from "./opens.ts"
+import { Recent } from "./recent.ts"
 import type { ToReplica } from "./telling.ts"
 import { View, type Waiting } from "./view.ts"
 
@@ -35,6 +36,12 @@ const entryOf = (key: string): Invalidation => {
 const attributesOf = (ino: number): Invalidation => ({ kind: "inode", ino, offset: -1, length: 0 })
 const everythingOf = (ino: number): Invalidation => ({ kind: "inode", ino, offset: 0, length: 0 })
 
+interface OutlineOptions {
+  readonly limit: number
+  readonly resumed: boolean
+  readonly now: () => number
+}
+
 export class Outline extends View {
   readonly opens: Opens
   /** Locks of this mount are held that are not known here: a process before this one took them, or nobody heard. */
@@ -54,11 +61,13 @@ export class Outline extends View {
   /** Directories whose listing the kernel may have. */
   private readonly listed = new Set<number>()
   readonly ghosts = new Ghosts()
+  readonly recent: Recent
 
-  constructor(workspace: string, session: string, options: { readonly limit: number; readonly resumed: boolean }) {
+  constructor(workspace: string, session: string, options: OutlineOptions) {
     super(workspace, session)
     this.tree = bare(workspace)
     this.limit = options.limit
+    this.recent = new Recent(options.now)
     this.locksUnknown = options.resumed
     this.opens = new Opens(1, options.resumed)
   }
@@ -91,6 +100,7 @@ export class Outline extends View {
   }
 
   protected override outdated(event: WorkspaceEvent, isOwn: boolean): ReadonlyArray<Invalidation> {
+    if (!isOwn) this.recent.changed(event)
     const told = isOwn ? own(this.tree, event) : [...foreign(this.tree, event), ...this.replaced(event)]
     for (const one of told) if (one.kind === "inode" && one.offset >= 0 && one.length === 0) this.clean.delete(one.ino)
     return told

@@ -13,6 +13,7 @@ import type { Answers, Entry, Errno, Later, Operation, Request, Stat, SyncFiles,
 import { Ghosts } from "./ghosts.ts"
 import { list } from "./listing.ts"
 import { Opens } from "./opens.ts"
+import { Recent } from "./recent.ts"
 import { blankStat, fillStat, spaceOf } from "./stat.ts"
 import type { FromReplica, Known, Pending, ReplicaStart, ReplicaState, ToReplica } from "./telling.ts"
 import { isVirtual, virtualIno, virtualStat } from "./virtual.ts"
@@ -41,7 +42,7 @@ export const prepare = (data: unknown): Tree => {
 export const open = (data: unknown, host: SyncHost, prepared?: unknown): SyncFiles => {
   const { bytes, ...start } = data as ReplicaStart
   const tree = bytes === undefined ? (prepared as Tree) : load(bytes, start.workspace)
-  return watched(new Replica(tree, start, (message) => host.tell(message)).files, host)
+  return watched(new Replica(tree, start, host).files, host)
 }
 
 type Beginning = Omit<ReplicaStart, "bytes">
@@ -50,6 +51,7 @@ class Replica {
   private tree: Tree
   private readonly start: Beginning
   private readonly tell: (message: FromReplica) => void
+  private readonly recent: Recent
   private isLive = true
   private readonly pending = new Map<number, Pending>()
   private readonly opens: Opens
@@ -58,9 +60,10 @@ class Replica {
   private readonly stat = blankStat()
   private readonly entry: { stat: Stat | undefined; entryMs: number; attrMs: number }
 
-  constructor(tree: Tree, start: Beginning, tell: (message: FromReplica) => void) {
+  constructor(tree: Tree, start: Beginning, host: SyncHost) {
     this.start = start
-    this.tell = tell
+    this.tell = (message) => host.tell(message)
+    this.recent = new Recent(host.nowMs)
     this.tree = tree
     this.depth = new Int32Array(start.depth)
     this.opens = new Opens(1, start.resumed, start.signs)
@@ -71,7 +74,11 @@ class Replica {
   private hear(message: ToReplica): void {
     switch (message.kind) {
       case "entries":
-        for (const { at, events } of message.entries) for (const event of events) this.fold(event, at)
+        for (const { at, events, isForeign } of message.entries)
+          for (const event of events) {
+            this.fold(event, at)
+            if (isForeign === true) this.recent.changed(event)
+          }
         break
       case "state":
         this.tree = load(message.bytes, this.start.workspace)
@@ -100,7 +107,7 @@ class Replica {
   }
 
   /** The record is filled again and again: it is encoded before anything else is asked. */
-  private show(slot: number): Entry {
+  private show(slot: number): typeof this.entry {
     const { entry, start } = this
     const pending = this.pending.size === 0 ? undefined : this.pending.get(this.tree.inodes.ino[slot] as number)
     fillStat(this.stat, this.tree, slot, pending)
@@ -127,7 +134,11 @@ class Replica {
     const parent = inodes.find(node)
     if (parent < 0) return "ENOENT"
     const slot = lookup(this.tree, parent, name)
-    if (slot >= 0) return this.show(slot)
+    if (slot >= 0) {
+      const entry = this.show(slot)
+      if (this.recent.has(inodes.ino[slot] as number)) entry.attrMs = 0
+      return entry
+    }
     if (tooLong(name)) return "ENAMETOOLONG"
     // That there is no such name may be kept too: it is pushed when that changes.
     const { entry } = this
@@ -178,10 +189,10 @@ class Replica {
   private readonly readdir = ({ node, offset, size, plus }: Request<"readdir">): Answered<"readdir"> => {
     const slot = this.tree.inodes.find(node)
     if (slot < 0) return "ENOENT"
-    const { start, pending } = this
+    const { start, pending, recent } = this
     const { entryMs, attrMs } = this.isLive ? start : { entryMs: 0, attrMs: 0 }
     const takenMax = Math.ceil(size / (plus ? plusBytesLeast : direntBytesLeast))
-    return list(this.tree, slot, offset, { entryMs, attrMs, pending, stat: this.stat, takenMax })
+    return list(this.tree, slot, offset, { entryMs, attrMs, pending, recent, stat: this.stat, takenMax })
   }
 
   private readonly flush = ({ node, owner }: Request<"flush">): Answered<"flush"> => {

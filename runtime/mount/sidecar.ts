@@ -171,13 +171,14 @@ export const sidecar: <E>(
   Effect.fnUntraced(function* ({ bus, client, mount, data: dataOf, diary }, options) {
     const { place, shards, resumed } = options
     const clock = yield* Clock.Clock
-    const startedAt = clock.currentTimeMillisUnsafe()
+    const now = () => clock.currentTimeMillisUnsafe()
+    const startedAt = now()
     const { over, end } = yield* attach(client, place)
     const limit = options.replicaEntries ?? entriesFit()
     // An empty workspace may grow.
     const isBounded = limit === 0 || (yield* entriesOf(client, place)) > limit
     const view = isBounded
-      ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed })
+      ? new Outline(place.workspace, place.session, { limit: Math.max(limit, namesLeast), resumed, now })
       : new View(place.workspace, place.session)
     const target = { kind: "workspace", id: place.workspace, caller: place.session, shards }
     const module = isBounded ? new URL("./bounded.ts", import.meta.url) : new URL("./replica.ts", import.meta.url)
@@ -199,9 +200,8 @@ export const sidecar: <E>(
     loans?.mourn(data)
     view.recover()
     const metering = new Metering()
-    const upMs = () => clock.currentTimeMillisUnsafe() - startedAt
     const stats = () =>
-      statsText({ view, others, meters: data.meters, metering, lagMs: followed.lagMs(), upMs: upMs() })
+      statsText({ view, others, meters: data.meters, metering, lagMs: followed.lagMs(), upMs: now() - startedAt })
     const own = ownOf(view, options, stats)
     const start = startOf(view, options, loans?.depth)
     const { entryMs, attrMs, storesLate } = start

@@ -7,6 +7,8 @@ export interface Folded {
   readonly version: number
   readonly at: number
   readonly events: ReadonlyArray<WorkspaceEvent>
+  /** Caused by another host. */
+  readonly isForeign?: boolean
 }
 
 /** What of a file was written here and is not committed yet, so that it shows at once. */

@@ -174,7 +174,8 @@ export class View implements Fold {
     for (const entry of entries) {
       const { caller, at } = entry
       const events = this.fresh(entry)
-      folded.push({ version: entry.version, at, events })
+      const isForeign = caller !== this.session
+      folded.push({ version: entry.version, at, events, ...(isForeign && { isForeign }) })
       for (const event of events) {
         const orphan = caller === this.session ? 0 : this.orphanOf(event)
         if (orphan > 0 && this.mayBeOpen(orphan)) orphaned.push(orphan)

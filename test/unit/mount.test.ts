@@ -38,7 +38,10 @@ const treeOf = (...events: ReadonlyArray<WorkspaceEvent>): Tree =>
 /** Each is read before the next one is taken: it is one record, filled again and again. */
 const names = (tree: Tree, offset: number, takenMax = 100) =>
   Array.from(
-    list(tree, tree.inodes.find(1), offset, { entryMs: 1, attrMs: 2, pending: new Map(), stat: blankStat(), takenMax }),
+    list(tree, tree.inodes.find(1), offset, {
+      ...{ entryMs: 1, attrMs: 2, pending: new Map(), recent: new Set<number>() },
+      ...{ stat: blankStat(), takenMax }
+    }),
     ({ name, next, stat }) => [name, next, stat.ino] as const
   )
 

@@ -16,7 +16,7 @@ const attributes = (ino: number, size = 0): Attributes => ({
 /** An outline that follows from version 10 on, and what the kernel is told. */
 const followed = (limit = 100) => {
   const told: Array<Invalidation> = []
-  const outline = new Outline("w", "me", { limit, resumed: false })
+  const outline = new Outline("w", "me", { limit, resumed: false, now: () => 0 })
   outline.forget(10)
   outline.connect({
     tell: () => undefined,
