@@ -1,5 +1,6 @@
 /** What a call on one host has returned for is seen by the next call on another. */
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import {
   chmodSync,
   existsSync,
@@ -43,6 +44,16 @@ for i in range(30):
   if i % 2 == 0: os.unlink(f"{sys.argv[2]}-kept-{i}")
   worst = max(worst, time.time() - began)
 print(int(worst * 1000))
+`
+
+/** Asks for one file after another until each has its bytes. */
+const looker = `
+import os, sys
+at = 0
+while True:
+  try:
+    if os.stat(f"{sys.argv[1]}/looked-at-{at}").st_size > 0: at += 1
+  except FileNotFoundError: pass
 `
 
 const busyIn = (directory: string, name: string): Promise<number> =>
@@ -108,6 +119,20 @@ describe.skipIf(why !== undefined).each(modes)("with %s, another host", { timeou
       expect(existsSync(join(off, name))).toBe(false)
     }
     expect(givenUp()).toEqual([0, 0])
+  })
+
+  it("has what was closed also where a program there looks for it all the time", async () => {
+    const looking = spawn("python3", ["-c", looker, b], { stdio: "ignore" })
+    try {
+      await once(looking, "spawn")
+      for (let round = 0; round < 3 * rounds; round++) {
+        writeFileSync(join(a, `looked-at-${round}`), "looked at")
+        expect([round, statSync(join(b, `looked-at-${round}`)).size]).toEqual([round, 9])
+      }
+    } finally {
+      looking.kill()
+      await once(looking, "exit")
+    }
   })
 
   it("changes the same directory at the same time, and neither waits for the other in vain", async () => {
