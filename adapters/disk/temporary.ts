@@ -1,6 +1,16 @@
 /** Files on their way into the store: written and synced under a name of their own, invisible until they are whole. */
 import { createHash, randomUUID } from "node:crypto"
-import { closeSync, fstatSync, futimesSync, openSync, readlinkSync, unlinkSync, write, writeSync } from "node:fs"
+import {
+  closeSync,
+  fstatSync,
+  futimesSync,
+  open as openFile,
+  openSync,
+  readlinkSync,
+  unlinkSync,
+  write,
+  writeSync
+} from "node:fs"
 import { mkdir, open, readdir, stat, unlink, utimes } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
@@ -15,6 +25,7 @@ import type { Flusher } from "./flush.ts"
  */
 const atOnceBytesMax = 256 * 1024
 
+const openLater = promisify(openFile)
 const writeLater = promisify(write)
 
 /** What a process elsewhere left behind is given this long: nobody writes one object for a day. */
@@ -99,12 +110,11 @@ interface Open {
 }
 
 /**
- * A file that is made and opened before it is needed, when nobody waits: to make a file is the larger part of storing
+ * A file that is made and opened while the one before it is being synced: to make a file is the larger part of storing
  * little, where files were removed shortly before most of all.
  */
 class Spare {
-  private next: Open | undefined
-  private isDue = false
+  private next: Promise<Open | undefined> | undefined
   private isOver = false
   private readonly fresh: () => string
 
@@ -112,39 +122,31 @@ class Spare {
     this.fresh = fresh
   }
 
-  /** When the caller has nothing else to do. In the thread pool it would take both threads as long. */
   prepare(): void {
-    if (this.isOver || this.isDue || this.next !== undefined) return
-    this.isDue = true
-    setImmediate(this.make)
-  }
-
-  private readonly make = (): void => {
-    this.isDue = false
     if (this.isOver || this.next !== undefined) return
-    try {
-      this.next = this.opened()
-    } catch {
+    const path = this.fresh()
+    this.next = openLater(path, "wx", 0o600).then(
+      (fd) => ({ path, fd }),
       // Whoever needs one says what is wrong.
-    }
+      () => undefined
+    )
   }
 
-  private opened(): Open {
+  async take(): Promise<Open> {
+    const { next } = this
+    this.next = undefined
+    const prepared = await next
+    if (prepared !== undefined) return prepared
     const path = this.fresh()
     return { path, fd: openSync(path, "wx", 0o600) }
   }
 
-  take(): Open {
-    const { next } = this
-    this.next = undefined
-    return next ?? this.opened()
-  }
-
-  end(): void {
+  async end(): Promise<void> {
     this.isOver = true
-    if (this.next === undefined) return
-    closeSync(this.next.fd)
-    discard(this.next.path)
+    const left = await this.next
+    if (left === undefined) return
+    closeSync(left.fd)
+    discard(left.path)
   }
 }
 
@@ -154,7 +156,7 @@ const written = async (spare: Spare, fresh: () => string, bytes: Uint8Array): Pr
     const fd = await writeDirect(path, bytes)
     if (fd !== undefined) return { path, fd }
   }
-  const open = spare.take()
+  const open = await spare.take()
   try {
     await writeAll(open.fd, bytes)
     return open
@@ -176,11 +178,12 @@ export interface Temporaries {
   readonly end: () => Promise<void>
 }
 
-export const temporaries = (directory: string, { flush }: Flusher): Temporaries => {
+export const temporaries = (directory: string, { flush, synced }: Flusher): Temporaries => {
   const own = `${spaceOf()}-${process.pid}-${randomUUID().slice(0, 8)}`
   let count = 0
   const fresh = () => join(directory, `${own}-${++count}`)
   const spare = new Spare(fresh)
+  const prepare = () => spare.prepare()
 
   const abandoned = async (name: string): Promise<boolean> => {
     const [space, pid] = name.split("-")
@@ -194,7 +197,9 @@ export const temporaries = (directory: string, { flush }: Flusher): Temporaries 
       try {
         const seconds = stampMicros() / 1e6
         futimesSync(fd, seconds, seconds)
-        spare.prepare()
+        // Beside the sync; where there is none, when the caller has nothing else to do.
+        if (synced) spare.prepare()
+        else setImmediate(prepare)
         await flush(fd, bytes.length <= atOnceBytesMax)
         return { path, etag: etagOf(fstatSync(fd, { bigint: true })) }
       } catch (cause) {
@@ -233,6 +238,6 @@ export const temporaries = (directory: string, { flush }: Flusher): Temporaries 
       }
       return swept
     },
-    end: async () => spare.end()
+    end: () => spare.end()
   }
 }
