@@ -9,13 +9,18 @@ const uncountedBytesMax = 320 * 1024 * 1024
 
 export class Room {
   private uncounted = 0
+  private readonly bytesMax: number
   private readonly collected = new FinalizationRegistry((bytes: number) => {
     this.uncounted -= bytes
   })
 
+  constructor(bytesMax = uncountedBytesMax) {
+    this.bytesMax = bytesMax
+  }
+
   take(bytes: number): Uint8Array<ArrayBuffer> {
     // Of its own, and not a part of Node's pool: it is given back as it is.
-    if (this.uncounted + bytes > uncountedBytesMax) return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
+    if (this.uncounted + bytes > this.bytesMax) return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
     const shared = new SharedArrayBuffer(bytes)
     this.uncounted += bytes
     this.collected.register(shared, bytes)

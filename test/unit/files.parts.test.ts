@@ -9,6 +9,7 @@ import { ShelfIndex } from "../../runtime/files/evict.ts"
 import { keysOf, overlay, type Piece, piecesOf } from "../../runtime/files/keys.ts"
 import { BlockMemory } from "../../runtime/files/memory.ts"
 import { ReadAhead } from "../../runtime/files/readahead.ts"
+import { Room } from "../../runtime/files/room.ts"
 import { ScratchFailed } from "../../runtime/ports/scratch.ts"
 
 const mib = 1024 * 1024
@@ -226,5 +227,13 @@ describe("reading ahead", () => {
     for (let at = 64 * mib; at < 74 * mib; at += mib) ahead.observe(at, mib, true)
     const next = ahead.observe(200 * mib, mib, false)
     expect(next).toBeUndefined()
+  })
+})
+
+describe("the room for small blocks", () => {
+  it("counts for the collector behind its limit", () => {
+    const room = new Room(100_000)
+    const isCounted = () => room.take(40_000).buffer instanceof ArrayBuffer
+    expect([isCounted(), isCounted(), isCounted()]).toEqual([false, false, true])
   })
 })
