@@ -1,4 +1,4 @@
-/** The bytes of an object of the power-cut test, which follow from its key: so it can be told later whether they are whole. */
+/** The bytes of an object whose disk loses its power follow from its key: so it can be told whether they are whole. */
 import { createCipheriv, createHash } from "node:crypto"
 
 /** Below and above what goes past the page cache, at its alignment and beside it. */
