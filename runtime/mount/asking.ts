@@ -136,6 +136,7 @@ const changed = Effect.fnUntraced(function* (asking: Asking, name: string, field
     ),
     Effect.mapError(errnoOf)
   )) as Changed
+  asking.view.answered(reply.version)
   yield* shown(asking, reply.version)
   return reply
 })
@@ -168,9 +169,8 @@ export const clockOf = Effect.map(Clock.Clock, (clock) => (): Time => {
  * answered.
  */
 export const commandsOf = (asking: Asking): Commands => {
-  let answered = 0
   const told = <A extends { readonly version: number }>(reply: A): A => {
-    answered = Math.max(answered, reply.version)
+    asking.view.answered(reply.version)
     asking.others?.wrote(reply.version)
     return reply
   }
@@ -205,12 +205,12 @@ export const commandsOf = (asking: Asking): Commands => {
         told(reply as Stands)
       ) as never,
     readPlan: (ino, offset, length) => {
-      const isUpToDate = () => asking.followed.version() >= answered
+      const isUpToDate = () => asking.followed.version() >= asking.view.answeredUpTo
       if (isUpToDate()) return plan(ino, offset, length)
       // A replica that stays behind is passed by: what was answered has to be seen.
       const asked = () => send(asking, "ask", "ReadPlan", { ino, offset, length }) as Effect.Effect<Plan, CommandFailed>
       const planned = Effect.suspend(() => (isUpToDate() ? plan(ino, offset, length) : asked()))
-      return Effect.andThen(shown(asking, answered), planned)
+      return Effect.andThen(shown(asking, asking.view.answeredUpTo), planned)
     }
   }
 }

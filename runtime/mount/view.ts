@@ -63,6 +63,8 @@ export class View implements Fold {
   readonly workspace: string
   tree: Tree
   version = 0
+  /** The newest version that something was answered with: bytes are read from no older state. */
+  answeredUpTo = 0
   /** The version of the state that all began with: what came before it was heard from nobody. */
   begunAt = 0
   isLive = true
@@ -139,6 +141,10 @@ export class View implements Fold {
     this.invalidations += invalidations.length
     if (this.outlet === undefined) this.early.push({ invalidate: invalidations })
     else this.outlet.invalidate(invalidations)
+  }
+
+  answered(version: number): void {
+    this.answeredUpTo = Math.max(this.answeredUpTo, version)
   }
 
   /** Waits until the kernel knows all that it was told before. */
