@@ -8,8 +8,8 @@ import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
 /** A process that was answered has had its turn by then, also on a busy host. */
 const turnMs = 1_000
 
-/** What an event changes the attributes of. */
-export const changedBy = (event: WorkspaceEvent): ReadonlyArray<number> => {
+/** What an event changes the attributes of. What it makes is likely to be changed again at once. */
+const changedBy = (event: WorkspaceEvent): ReadonlyArray<number> => {
   const inos = "ino" in event ? [event.ino] : []
   if ("parent" in event) inos.push(event.parent)
   if ("toParent" in event) inos.push(event.toParent)
@@ -29,6 +29,11 @@ export class Recent {
   changed(event: WorkspaceEvent): void {
     this.turn()
     for (const ino of changedBy(event)) this.young.add(ino)
+  }
+
+  forget(): void {
+    this.young.clear()
+    this.old.clear()
   }
 
   /** For one turn at least, and two at most. */

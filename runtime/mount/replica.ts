@@ -69,6 +69,8 @@ class Replica {
     this.opens = new Opens(1, start.resumed, start.signs)
     this.entry = { stat: this.stat, entryMs: start.entryMs, attrMs: start.attrMs }
     for (const message of start.told) this.hear(message)
+    // What came before it served is news to no kernel, but to one that another process has answered before.
+    if (!start.resumed) this.recent.forget()
   }
 
   private hear(message: ToReplica): void {

@@ -20,6 +20,13 @@ describe("what others changed", () => {
     expect([recent.has(7), recent.has(8), recent.has(2)]).toEqual([false, true, true])
   })
 
+  it("is forgotten when it is told to be", () => {
+    const recent = new Recent(() => 10_000)
+    recent.changed(unlinked(1, 7))
+    recent.forget()
+    expect([recent.has(7), recent.has(1)]).toEqual([false, false])
+  })
+
   it("is forgotten where nothing changed for long", () => {
     let now = 0
     const recent = new Recent(() => now)
