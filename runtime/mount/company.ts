@@ -59,7 +59,8 @@ export const company = Effect.fnUntraced(function* ({ bus, view, followed, withi
   const others = new Others(view.version, {
     withinMs,
     ask: (other, look) => say(other, { shown: 0, look }),
-    log: (line) => void fork(line)
+    log: (line) => void fork(line),
+    met: (areThere) => view.tell({ kind: "company", areThere })
   })
   const showing = new Showing(view, (to, shown) => say(to, { shown }))
   view.heed = heeding(view, others, showing)

@@ -24,6 +24,8 @@ export interface OthersEdges {
   /** Asks for an answer as soon as this version is shown there. */
   readonly ask: (session: string, version: number) => void
   readonly log: (line: Effect.Effect<void>) => void
+  /** Called when the first one comes, and when the last one has gone. */
+  readonly met: (areThere: boolean) => void
 }
 
 export class Others {
@@ -70,8 +72,10 @@ export class Others {
   /** A session has said how far it is. */
   heard(session: string, shown: number): void {
     const other = this.others.get(session)
-    if (other === undefined) this.others.set(session, { shown, isDeaf: false })
-    else {
+    if (other === undefined) {
+      this.others.set(session, { shown, isDeaf: false })
+      if (this.size === 1) this.edges.met(true)
+    } else {
       other.shown = Math.max(other.shown, shown)
       if (other.isDeaf) this.edges.log(Effect.logInfo("another host is heard of again, and waited for", { session }))
       other.isDeaf = false
@@ -80,7 +84,9 @@ export class Others {
   }
 
   gone(session: string): void {
-    if (this.others.delete(session)) this.wake()
+    if (!this.others.delete(session)) return
+    if (!this.areThere) this.edges.met(false)
+    this.wake()
   }
 
   /** An entry of this host was folded. */

@@ -53,6 +53,7 @@ class Replica {
   private readonly tell: (message: FromReplica) => void
   private readonly recent: Recent
   private isLive = true
+  private isAlone = true
   private readonly pending = new Map<number, Pending>()
   private readonly opens: Opens
   private readonly ghosts = new Ghosts()
@@ -96,6 +97,9 @@ class Replica {
         break
       case "opened":
         this.opens.open(message.ino)
+        break
+      case "company":
+        this.isAlone = !message.areThere
         break
       case "held":
         if (!this.opens.isOpen(message.ino)) this.tell({ kind: "unheld", ino: message.ino })
@@ -206,9 +210,9 @@ class Replica {
     // Where close waits for nothing, what became of the bytes is known to the other thread alone.
     this.opens.toFlush(node) || this.pending.has(node) || this.start.storesLate ? toBeAsked : this.told()
 
-  /** What was made ahead of the workspace is known to the other thread alone. */
+  /** What was made ahead of the workspace, and what other hosts show of it, is known to the other thread alone. */
   private told(): Later | undefined {
-    return Atomics.load(this.depth, 0) > 0 ? toBeAsked : undefined
+    return !this.isAlone || Atomics.load(this.depth, 0) > 0 ? toBeAsked : undefined
   }
 
   /** Closing asks nothing of anybody, but for what was written since, a lock, and what lived by being open. */

@@ -35,6 +35,8 @@ export type ToReplica =
   | { readonly kind: "opened"; readonly ino: number }
   /** The workspace was told that this is open here, although it has no name. */
   | { readonly kind: "held"; readonly ino: number }
+  /** Other hosts have it mounted: what is synchronized has to be seen there. */
+  | { readonly kind: "company"; readonly areThere: boolean }
   /** Somebody reads `.accesslog`, or nobody does any more. */
   | { readonly kind: "listening"; readonly isOn: boolean }
 

@@ -13,8 +13,14 @@ const inWorld = <A>(work: Effect.Effect<A>): A => new World(1).run(work)
 
 const others = (withinMs = within, version = 0) => {
   const asked: Array<readonly [string, number]> = []
-  const made = new Others(version, { withinMs, ask: (...what) => void asked.push(what), log: () => undefined })
-  return { made, asked }
+  const met: Array<boolean> = []
+  const made = new Others(version, {
+    withinMs,
+    ask: (...what) => void asked.push(what),
+    log: () => undefined,
+    met: (areThere) => void met.push(areThere)
+  })
+  return { made, asked, met }
 }
 
 /** How long it takes until others show a version, with what happens meanwhile. */
@@ -31,6 +37,18 @@ const taken = Effect.fnUntraced(function* (
 })
 
 const later = (ms: number, act: () => void): Effect.Effect<void> => Effect.andThen(Effect.sleep(ms), Effect.sync(act))
+
+it("is told when there is anybody, and when there is nobody any more", () => {
+  const { made, met } = others()
+  made.heard("b", 1)
+  made.heard("c", 1)
+  made.heard("b", 2)
+  made.gone("b")
+  made.gone("b")
+  expect(met).toEqual([true])
+  made.gone("c")
+  expect(met).toEqual([true, false])
+})
 
 describe("a change", () => {
   it("waits for nobody where there is nobody, or where it is not to wait", () => {
