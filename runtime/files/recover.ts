@@ -110,13 +110,17 @@ const inherit = (writer: Writer, { failures }: Left, stale: ReadonlyArray<number
   for (const ino of stale) writer.fail(ino, "EIO", "the session that it was written in is over")
 }
 
+/** Of what was begun in a segment that is gone, the word of its sending or its end may be all that is left. */
+const newestRun = (record: StageRecord): number =>
+  "run" in record ? record.run : record.runs.reduce((newest, run) => Math.max(newest, run), 0)
+
 /** Everything that was accepted is on its way again when this returns; what is damaged is said by the next flush. */
 export const recover = Effect.fnUntraced(function* ({ meters, resumed, session, stage, writer }: Recovery) {
   const left: Left = { found: new Map(), failures: new Map(), set: new Map() }
   const { failures, found, set } = left
   let last = 0
   const damaged: ReadonlyArray<unknown> = yield* stage.recover(({ record, segment }) => {
-    if ("run" in record) last = Math.max(last, record.run)
+    last = Math.max(last, newestRun(record))
     // What is committed already may have been asked for by a request that was not answered.
     if (resumed && record.kind === "bytes") noteAppended(writer, record)
     gather(left, segment, record)
