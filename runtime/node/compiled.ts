@@ -6,19 +6,20 @@ import { flushCompileCache } from "node:module"
 import { performance } from "node:perf_hooks"
 import { Effect } from "effect"
 
-/** What is loaded last is loaded by then. */
 const lookEveryMs = 1_000
-/** Keeping it takes some tenths of a second, in which nothing is answered: that is for a second without work. */
+/** Keeping it takes up to a second, in which nothing is answered: that is for a while in which nobody does anything. */
+const quietLooks = 5
 const busyMax = 0.02
 
 /** `isNeeded`: there are others who may need an answer at any moment, also when there is no work. */
 export const keepCompiled = (isNeeded: () => boolean = () => false) =>
   Effect.gen(function* () {
-    for (let since = performance.eventLoopUtilization(); ; ) {
+    let since = performance.eventLoopUtilization()
+    for (let quiet = 0; quiet < quietLooks; ) {
       yield* Effect.sleep(lookEveryMs)
       const { utilization } = performance.eventLoopUtilization(since)
-      if (utilization < busyMax && !isNeeded()) break
       since = performance.eventLoopUtilization()
+      quiet = utilization < busyMax && !isNeeded() ? quiet + 1 : 0
     }
     flushCompileCache()
   }).pipe(Effect.forkScoped)

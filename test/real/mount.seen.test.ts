@@ -18,7 +18,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { join } from "node:path"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { seen, stats, without } from "./apps.ts"
 import { Hosts } from "./mounts.ts"
 
@@ -26,8 +26,8 @@ const why = without("what other hosts see", "python3")
 
 const patientMs = 60_000
 const rounds = 40
-/** As much as a change waits for another host; what is waited for that long was given up. */
-const boundMs = 1_000
+/** As much as a change waits for another host here: a busy machine may well stand still for a second. */
+const boundMs = 2_500
 
 /** With the tree in memory, and with none of it. */
 const modes: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
@@ -75,20 +75,31 @@ describe.skipIf(why !== undefined).each(modes)("with %s, another host", { timeou
   let a: string
   let b: string
 
-  const givenUp = () => [a, b].map((place) => stats(place).get("unseen"))
+  const unseenOf = (place: string) => stats(place).get("unseen") ?? 0
+  const unseen = () => [unseenOf(a), unseenOf(b)]
+  /** Waits that were given up since a test began: one that is tried again begins anew. */
+  let before: ReadonlyArray<number> = []
+  const givenUp = () => unseen().map((count, at) => count - (before[at] ?? 0))
+  let tries = 0
 
   beforeAll(async () => {
     hosts = new Hosts()
     await hosts.begin()
-    a = await hosts.mount("demo", "a", ...flags)
-    b = await hosts.mount("demo", "b", ...flags)
+    const within = ["--seen-within", String(boundMs)]
+    a = await hosts.mount("demo", "a", ...flags, ...within)
+    b = await hosts.mount("demo", "b", ...flags, ...within)
   }, patientMs)
+
+  beforeEach(() => {
+    tries += 1
+    before = unseen()
+  })
 
   afterAll(() => hosts.end(), patientMs)
 
   it("has what was closed and renamed, at once", () => {
     for (let round = 0; round < rounds; round++) {
-      const [name, other] = [`file-${round}`, `other-${round}`]
+      const [name, other] = [`file-${tries}-${round}`, `other-${tries}-${round}`]
       const text = "x".repeat(100 + round)
       expect(existsSync(join(b, name)) || existsSync(join(b, other))).toBe(false)
       writeFileSync(join(a, name), text)
@@ -113,7 +124,8 @@ describe.skipIf(why !== undefined).each(modes)("with %s, another host", { timeou
   it("has what else was changed, at once or as soon as it is synchronized", () => {
     for (let round = 0; round < 10; round++) {
       const [on, off] = round % 2 === 0 ? [a, b] : [b, a]
-      const [name, file] = [`directory-${round}`, `directory-${round}/file`]
+      const name = `directory-${tries}-${round}`
+      const file = `${name}/file`
       expect(existsSync(join(off, name))).toBe(false)
       mkdirSync(join(on, name))
       told(on)
@@ -150,17 +162,19 @@ describe.skipIf(why !== undefined).each(modes)("with %s, another host", { timeou
   })
 
   it("changes the same directory at the same time, and neither waits for the other in vain", async () => {
-    mkdirSync(join(a, "shared"))
-    const places = [a, b, a].map((place) => join(place, "shared"))
+    const shared = `shared-${tries}`
+    mkdirSync(join(a, shared))
+    const places = [a, b, a].map((place) => join(place, shared))
     const worst = await Promise.all(places.map((place, at) => busyIn(place, `p${at}`)))
     for (const ms of worst) expect(ms).toBeLessThan(boundMs)
     expect(givenUp()).toEqual([0, 0])
-    await seen("what was removed", () => readdirSync(join(a, "shared")).length === 3 * 15)
-    await seen("the same", () => readdirSync(join(b, "shared")).length === 3 * 15)
+    await seen("what was removed", () => readdirSync(join(a, shared)).length === 3 * 15)
+    await seen("the same", () => readdirSync(join(b, shared)).length === 3 * 15)
   })
 
   it("that has stopped is waited for once, and again when it goes on", async () => {
     const stopped = hosts.sidecar(b)
+    const earlier = unseenOf(a)
     process.kill(stopped, "SIGSTOP")
     try {
       const began = performance.now()
@@ -169,7 +183,7 @@ describe.skipIf(why !== undefined).each(modes)("with %s, another host", { timeou
       const then = performance.now()
       writeFileSync(join(a, "while it stood"), "two, and longer")
       expect(performance.now() - then).toBeLessThan(boundMs - 50)
-      expect([stats(a).get("deaf"), stats(a).get("unseen")]).toEqual([1, 1])
+      expect([stats(a).get("deaf"), unseenOf(a)]).toEqual([1, earlier + 1])
     } finally {
       process.kill(stopped, "SIGCONT")
     }
@@ -178,6 +192,6 @@ describe.skipIf(why !== undefined).each(modes)("with %s, another host", { timeou
     writeFileSync(join(a, "since"), "seen")
     expect(readFileSync(join(b, "since"), "utf8")).toBe("seen")
     expect(readFileSync(join(b, "while it stood"), "utf8")).toBe("two, and longer")
-    expect([stats(a).get("deaf"), stats(a).get("unseen")]).toEqual([0, 1])
+    expect([stats(a).get("deaf"), unseenOf(a)]).toEqual([0, earlier + 1])
   })
 })
