@@ -58,6 +58,9 @@ export type MovedAhead = typeof MovedAhead.Type
 const Step = Schema.Union([Made, SetAhead, RemovedAhead, MovedAhead])
 export type Step = typeof Step.Type
 
+/** Its place among all steps of its session. */
+export const numberOf = (step: Step): number => ("turn" in step ? step.turn : step.ino)
+
 const page = { limit: Schema.optionalKey(Schema.Natural) }
 
 export const workspace = protocol({

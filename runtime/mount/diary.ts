@@ -1,8 +1,7 @@
 /** What was done ahead of the workspace, on the disk of this host: it outlives the process that answered for it. */
 import { Effect } from "effect"
-import type { Step } from "../../messages/workspace.ts"
+import { numberOf, type Step } from "../../messages/workspace.ts"
 import type { ScratchFailed, Tape } from "../ports/scratch.ts"
-import { numberOf } from "./steps.ts"
 
 /** Small enough that a successor has read it in a moment. */
 const segmentBytesMax = 1024 * 1024

@@ -1,6 +1,6 @@
 /** How a mount comes to make things ahead of its workspace: what a process before it had made is told first. */
 import { Clock, Effect, FiberSet, type Scope } from "effect"
-import { aheadMax, type Step } from "../../messages/workspace.ts"
+import { aheadMax, numberOf, type Step } from "../../messages/workspace.ts"
 import type { Client } from "../client.ts"
 import { CommandRefused, CommandUnanswered } from "../files/commands.ts"
 import type { Data } from "../files/data.ts"
@@ -10,7 +10,7 @@ import type { ScratchFailed, Tape } from "../ports/scratch.ts"
 import { Ahead } from "./ahead.ts"
 import { errnoOf, shown, speak } from "./asking.ts"
 import { Diary, type Remembered } from "./diary.ts"
-import { inosOf, isMissing, numberOf } from "./steps.ts"
+import { inosOf, isMissing } from "./steps.ts"
 import type { View } from "./view.ts"
 
 /** What was not answered is told again after this. */

@@ -1,7 +1,7 @@
 /** Steps that are done ahead and not heard of from the workspace yet, in their order, and who waits for them. */
 import { Effect } from "effect"
-import { aheadMax, type Step } from "../../messages/workspace.ts"
-import { inosOf, numberOf } from "./steps.ts"
+import { aheadMax, numberOf, type Step } from "../../messages/workspace.ts"
+import { inosOf } from "./steps.ts"
 
 /** JSON of what is told at once: a part of what a message and an entry hold. */
 const batchTextMax = 256 * 1024

@@ -1,6 +1,6 @@
 /** What a mount does ahead of its workspace, step by step: what shows of it at once, and what when it is heard of. */
 import { isDirectory, typeOf } from "../../actors/workspace/tree/inodes.ts"
-import { lookup } from "../../actors/workspace/tree/read.ts"
+import { inoNamed } from "../../actors/workspace/tree/read.ts"
 import type { Tree } from "../../actors/workspace/tree/tree.ts"
 import type { Made, MovedAhead, RemovedAhead, Step } from "../../messages/workspace.ts"
 import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
@@ -9,9 +9,6 @@ type Of<Tag extends WorkspaceEvent["_tag"]> = Extract<WorkspaceEvent, { readonly
 
 /** What lost its last name stays until the workspace says what becomes of it. */
 const untilTold = { orphan: { until: Number.MAX_SAFE_INTEGER } } as const
-
-/** Its place among all steps of its session. */
-export const numberOf = (step: Step): number => ("turn" in step ? step.turn : step.ino)
 
 export const isMade = (step: Step): step is Made => !("turn" in step)
 
@@ -29,11 +26,6 @@ export const placesOf = (step: Step): ReadonlyArray<number> => {
   if (isMade(step)) return [step.ino, step.parent]
   if ("set" in step) return [step.set.ino]
   return "removed" in step ? [step.removed.parent] : [step.moved.ino, step.moved.parent, step.moved.toParent]
-}
-
-export const inoNamed = (tree: Tree, parent: number, name: string): number => {
-  const slot = lookup(tree, tree.inodes.find(parent), name)
-  return slot < 0 ? 0 : (tree.inodes.ino[slot] as number)
 }
 
 /** The step under this number that comes of what was decided; undefined where that is none that is done ahead. */
@@ -100,12 +92,11 @@ export const overOf = (step: Step, ino: number): ReadonlyArray<WorkspaceEvent> =
 /** What is left to be folded of an event that shows already. */
 export const restOf = (tree: Tree, step: Step, event: WorkspaceEvent): ReadonlyArray<WorkspaceEvent> => {
   if (isMade(step) || "set" in step) return []
-  const { time, version } = event as Of<"Renamed" | "Unlinked">
+  const { orphan, time, version } = event as Of<"Renamed" | "Unlinked">
   const lost = lostBy(step)
   const slot = lost === undefined ? -1 : tree.inodes.find(lost.ino)
   // Others may have given it another name meanwhile.
   if (lost === undefined || slot < 0 || tree.inodes.nlink[slot] !== 0) return []
-  const { orphan } = event as Of<"Renamed" | "Unlinked">
   return orphan === undefined
     ? [{ _tag: "Reaped", inos: [lost.ino], version }]
     : [{ _tag: "Unlinked", ...lost, time, orphan, version }]

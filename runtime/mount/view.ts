@@ -3,7 +3,7 @@
 import { Deferred, Effect } from "effect"
 import { evolve } from "../../actors/workspace/evolve/evolve.ts"
 import { load } from "../../actors/workspace/snapshot/load.ts"
-import { lookup } from "../../actors/workspace/tree/read.ts"
+import { inoNamed } from "../../actors/workspace/tree/read.ts"
 import { initial, lockKey, type Tree } from "../../actors/workspace/tree/tree.ts"
 import type { LockFamily } from "../../messages/lock.ts"
 import type { WorkspaceEvent } from "../../messages/workspace-events.ts"
@@ -235,9 +235,7 @@ export class View implements Fold {
   }
 
   inoNamed(parent: number, name: string): number {
-    const { inodes } = this.tree
-    const slot = lookup(this.tree, inodes.find(parent), name)
-    return slot < 0 ? 0 : (inodes.ino[slot] as number)
+    return inoNamed(this.tree, parent, name)
   }
 
   /**

@@ -2,16 +2,14 @@
 import type { ActorId } from "../../../messages/ids.ts"
 import { targetBytesMax } from "../../../messages/inode.ts"
 import { bytesOfName } from "../../../messages/names.ts"
-import type { Made, MovedAhead, RemovedAhead, Step } from "../../../messages/workspace.ts"
+import { type Made, type MovedAhead, numberOf, type RemovedAhead, type Step } from "../../../messages/workspace.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Context } from "../../decider.ts"
-import { lookup } from "../tree/read.ts"
+import { inoNamed } from "../tree/read.ts"
 import { directoryOf, type Tree } from "../tree/tree.ts"
 import { inosReserved } from "./loans.ts"
 import { orphanedOf } from "./orphans.ts"
 import { accept, livingDirectory, nameFault, type Of, type Outcome, type Refused, refuse } from "./rules.ts"
-
-const numberOf = (step: Step): number => ("turn" in step ? step.turn : step.ino)
 
 type Told = WorkspaceEvent | Refused
 
@@ -29,11 +27,7 @@ class Telling {
   }
 
   private named(parent: number, name: string): number {
-    const known = this.names.get(`${parent}/${name}`)
-    if (known !== undefined) return known
-    const { inodes } = this.tree
-    const slot = lookup(this.tree, inodes.find(parent), name)
-    return slot < 0 ? 0 : (inodes.ino[slot] as number)
+    return this.names.get(`${parent}/${name}`) ?? inoNamed(this.tree, parent, name)
   }
 
   private name(parent: number, name: string, ino: number): void {
@@ -86,8 +80,9 @@ class Telling {
     const fault = this.placeFault(parent)
     if (fault !== undefined) return fault
     if (this.named(parent, name) !== ino) return refuse("ENOENT", `inode ${ino} is not ${JSON.stringify(name)} there`)
-    if (type === "directory" && (this.placeFault(ino) ?? (this.isEmpty(ino) ? undefined : ino)) !== undefined)
-      return refuse("ENOTEMPTY", `inode ${ino} is not empty, or not lent`)
+    const within = type === "directory" ? this.placeFault(ino) : undefined
+    if (within !== undefined) return within
+    if (type === "directory" && !this.isEmpty(ino)) return refuse("ENOTEMPTY", `inode ${ino} is not empty`)
     this.name(parent, name, 0)
     this.lists.delete(ino)
     const { version } = this.context
@@ -99,8 +94,10 @@ class Telling {
     const { ino, name, parent, toName, toParent } = place
     const fault = this.placeFault(parent) ?? this.placeFault(toParent) ?? nameFault(toName)
     if (fault !== undefined) return fault
-    if (this.named(parent, name) !== ino || this.named(toParent, toName) !== (replaced?.ino ?? 0))
-      return refuse("ENOENT", `inode ${ino} is not ${JSON.stringify(name)}, or replaces something else`)
+    if (this.named(parent, name) !== ino) return refuse("ENOENT", `inode ${ino} is not ${JSON.stringify(name)} there`)
+    const there = this.named(toParent, toName)
+    if (there !== (replaced?.ino ?? 0))
+      return refuse("ENOENT", `${JSON.stringify(toName)} is inode ${there}, and not ${replaced?.ino ?? 0}`)
     this.name(parent, name, 0)
     this.name(toParent, toName, ino)
     const orphan = replaced === undefined ? {} : this.orphan(replaced)

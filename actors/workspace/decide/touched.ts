@@ -4,17 +4,12 @@ import { doubtMs } from "../../../messages/limits.ts"
 import type { WorkspaceEvent } from "../../../messages/workspace-events.ts"
 import type { Context } from "../../decider.ts"
 import type { Loan } from "../tree/loans.ts"
-import { lookup } from "../tree/read.ts"
+import { inoNamed } from "../tree/read.ts"
 import type { Tree } from "../tree/tree.ts"
 import type { Command, Outcome } from "./rules.ts"
 
 /** About as long as a host takes to tell what it made and to give a directory back. */
 const retryAfterMs = 5
-
-const inoNamed = (tree: Tree, parent: number, name: string): number => {
-  const slot = lookup(tree, tree.inodes.find(parent), name)
-  return slot < 0 ? 0 : (tree.inodes.ino[slot] as number)
-}
 
 /** Those whose entries or attributes a command changes, and those that it moves or removes, among others. */
 export const touched = (tree: Tree, command: Command): ReadonlyArray<number> => {

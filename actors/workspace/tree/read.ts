@@ -14,6 +14,12 @@ export const lookup = (tree: Tree, directory: number, name: string): number => {
   return entry < 0 ? -1 : tree.names.childOf(entry)
 }
 
+/** The inode that a name in a directory leads to, or 0. */
+export const inoNamed = (tree: Tree, parent: number, name: string): number => {
+  const slot = lookup(tree, tree.inodes.find(parent), name)
+  return slot < 0 ? 0 : (tree.inodes.ino[slot] as number)
+}
+
 export const attributes = (tree: Tree, slot: number): Attributes => {
   const { inodes } = tree
   const mode = inodes.mode[slot] as number
