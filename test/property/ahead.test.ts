@@ -2,12 +2,14 @@
  * What a mount does ahead, told late and in pieces, while others change the same files: once all is told and heard, its
  * replica is the actor's tree.
  */
+
 import { Effect } from "effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { save } from "../../actors/workspace/snapshot/save.ts"
+import { inoNamed } from "../../actors/workspace/tree/read.ts"
 import { Ahead } from "../../runtime/mount/ahead.ts"
-import { inoNamed, isFileMoved, losing } from "../../runtime/mount/steps.ts"
+import { isFileMoved, losing } from "../../runtime/mount/steps.ts"
 import { View } from "../../runtime/mount/view.ts"
 import { type Command, Desk, root } from "../unit/workspace.ts"
 import { dump } from "./workspace.dump.ts"
