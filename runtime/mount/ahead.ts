@@ -14,7 +14,7 @@ import type { Diary, Remembered } from "./diary.ts"
 import { Ledger } from "./ledger.ts"
 import { Homes, Wishes } from "./loans.ts"
 import { Riders } from "./riders.ts"
-import { inosOf, isMade, isStep, overOf, placesOf, restOf, shownOf, stepOf, turnOf } from "./steps.ts"
+import { inosOf, isMade, isStep, overOf, placesOf, restOf, shownOf, stepOf, turnOf, withheld } from "./steps.ts"
 import type { Foreseen, View } from "./view.ts"
 
 /** What was answered is at most so old when the workspace has not got it yet; then whoever makes more waits. */
@@ -277,6 +277,13 @@ export class Ahead implements Foreseen {
     if (!this.isShown || !("ino" in event) || !this.ledger.isAbout(event.ino)) return []
     const { ino } = event
     return this.ledger.queue.flatMap(({ step }) => overOf(step, ino))
+  }
+
+  /** What others did, as it shows over what was done here and not told yet. */
+  beneath(event: WorkspaceEvent): WorkspaceEvent {
+    if (!this.isShown || this.depth === 0) return event
+    const steps = this.ledger.queue.map(({ step }) => step)
+    return withheld(this.host.view.tree, steps, event)
   }
 
   /** Whoever waited for what has come back goes on. */

@@ -112,6 +112,14 @@ const lostBy = (step: RemovedAhead | MovedAhead) => {
   return replaced && { ino: replaced.ino, parent: toParent, name: toName }
 }
 
+/** What others take a further name of, and this mount the one that it had: the workspace says what becomes of it. */
+export const withheld = (tree: Tree, steps: ReadonlyArray<Step>, event: WorkspaceEvent): WorkspaceEvent => {
+  if ((event._tag !== "Unlinked" && event._tag !== "Renamed") || event.orphan !== undefined) return event
+  const ino = event._tag === "Unlinked" ? event.ino : inoNamed(tree, event.toParent, event.toName)
+  const isLost = steps.some((step) => !isMade(step) && !("set" in step) && lostBy(step)?.ino === ino)
+  return isLost ? { ...event, ...untilTold } : event
+}
+
 /** Whether an own event is this step. */
 export const isStep = (step: Step, event: WorkspaceEvent): boolean => {
   if (isMade(step)) return event._tag === "Created" && isSame(step, event)

@@ -25,6 +25,8 @@ export interface Foreseen {
   /** What of an own event the replica does not show yet. */
   readonly settle: (event: WorkspaceEvent) => ReadonlyArray<WorkspaceEvent>
   /** What shows over this event of somebody else, because the workspace hears of it later. */
+  /** What others did, as it is folded here. */
+  readonly beneath: (event: WorkspaceEvent) => WorkspaceEvent
   readonly again: (event: WorkspaceEvent) => ReadonlyArray<WorkspaceEvent>
   readonly folded: () => void
   readonly reloaded: () => void
@@ -214,7 +216,10 @@ export class View implements Fold {
       else if (event._tag === "Lent" && event.session === this.session) ahead.lent(event.inos)
       else if (caller !== this.session) ahead.changed(placesOf(event))
     }
-    const fresh = caller === this.session ? events.flatMap((event) => ahead.settle(event)) : events
+    const fresh =
+      caller === this.session
+        ? events.flatMap((event) => ahead.settle(event))
+        : events.map((event) => ahead.beneath(event))
     return fresh.flatMap((event) => [event, ...ahead.again(event)])
   }
 
